@@ -1,0 +1,196 @@
+"""carla34 → camvid-day: what adaptation, points and full labels bring on real frames, on a CPU.
+
+    FRUGALSEG_DATA=/path/to/data python benchmarks/real_pair.py --seeds 0 1 2 --work /tmp/real_pair --out benchmarks/results
+
+Every row is the product's own stages on a project folder: last checkpoint, no test-time tricks. The test frames (drive
+Seq05VD) are only ever scored; settings were chosen with `--dev`, which trains on drive 0016E5 and scores drive 0006R0.
+A run that was stopped goes on with the same command.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+NAMES = ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"]
+COLORS = [
+    (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (0, 0, 192), (128, 128, 0),
+    (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+]  # fmt: skip
+FREQUENT = ["sky", "building", "road", "pavement", "tree", "car"]
+AUGMENT = "zoom_min = 0.5\nzoom_max = 2.0\ncolor_jitter = 0.5\nhue_jitter = 0.08\nlr = 5e-4\n"
+SETTINGS = {
+    "source_only": AUGMENT + "steps = 600\n",
+    "cbst": AUGMENT + "steps = 150\nmining_ratio = 0.0\n",
+    "point_da": AUGMENT + "steps = 400\n",
+}
+
+
+def class_list(names: list[str]) -> str:
+    """Return a classes.toml of the first classes; CARLA has no bicyclist, so the pair is scored without (10 = ignore)."""
+    ignore = [255, *range(len(names), len(NAMES))]
+    rows = [f"name = 'camvid{len(names)}'", f"ignore = {ignore}"]
+    for number, name in enumerate(names):
+        rows += ["[[class]]", f"id = {number}", f"name = '{name}'", f"color = {list(COLORS[number])}"]
+    return "\n".join([*rows, "[subsets]", f"frequent = {FREQUENT}", ""])
+
+
+def make_project(data: Path, work: Path, seed: int, dev: bool):
+    from frugalseg.workflow.project import init_project
+
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "ten.toml").write_text(class_list(NAMES[:10]))
+    folder = work / f"seed-{seed}"
+    (folder / "settings").mkdir(parents=True, exist_ok=True)
+    for method, text in SETTINGS.items():
+        (folder / "settings" / f"{method}.toml").write_text(text)
+    option = f"?classes={work / 'ten.toml'}"
+    train, test = f"folder:{data / 'camvid-day/train'}{option}", f"folder:{data / 'camvid-day/test'}{option}"
+    given = {
+        "name": "carla34 to camvid-day",
+        "source": f"folder:{data / 'carla34'}{option}",
+        "target": f"{train}&include=0016E5*" if dev else train,
+        "validation": f"{train}&include=0006R0*" if dev else test,
+        "network": "shuffle_lite",
+        "weights": str(data / "weights/shufflenetv2_x0_5_trunk.pth"),
+        "seed": seed,
+    }
+    return init_project(folder, given, work / "ten.toml")
+
+
+def run_seed(data: Path, work: Path, seed: int, dev: bool, rows: list[str]) -> dict[str, dict[str, float]]:
+    from frugalseg.workflow.evaluate import evaluate_stage
+    from frugalseg.workflow.label import label
+    from frugalseg.workflow.select import select
+    from frugalseg.workflow.stage import Options
+    from frugalseg.workflow.train import adapt, retrain
+
+    project, quiet = make_project(data, work, seed, dev), Options(quiet=True)
+    found: dict[str, dict[str, float]] = {}
+
+    def score(name: str, trained) -> None:
+        result = evaluate_stage(project, trained.where, quiet).found
+        training_s = json.loads((trained.where / "run.json").read_text())["wall_s"]
+        found[name] = {"miou": result["miou"], "six": result["subsets"]["frequent"], "iou": result["iou"], "s": training_s}
+        print(f"seed {seed} {name}: {100 * result['miou']:.1f} ({training_s:.0f} s)", file=sys.stderr, flush=True)
+
+    source = adapt(project, "source_only", None, quiet)
+    score("source only", source)
+    if "adabn" in rows:
+        score("source only + target statistics", adapt(project, "source_only", None, Options(overrides=("recompute_statistics=64",), quiet=True)))
+    adapted = adapt(project, "cbst", source.where, quiet)
+    score("cbst", adapted)
+    for strategy in ("entropy_patches", "random_patches", "random_points"):
+        if strategy in rows:
+            selection = select(project, strategy, "50points/image", adapted.where, quiet)
+            answers = label(project, True, selection.where, quiet)
+            score(f"50 points, {strategy}", retrain(project, "point_da", adapted.where, answers.where, quiet))
+    if "all" in rows:
+        answers = label(project, True, None, quiet, everything=True)
+        score("all labels", retrain(project, "point_da", adapted.where, answers.where, quiet))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=os.environ.get("FRUGALSEG_DATA"), help="default: $FRUGALSEG_DATA")
+    parser.add_argument("--work", type=Path, default=Path("real_pair_runs"), help="where the projects go")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--rows", nargs="*", default=["adabn", "entropy_patches", "random_patches", "random_points", "all"])
+    parser.add_argument("--jobs", type=int, default=2, help="seeds at a time, one thread each")
+    parser.add_argument("--dev", action="store_true", help="development split: train on drive 0016E5, score drive 0006R0")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, help="folder for the dated result file")
+    options = parser.parse_args()
+    if not options.data:
+        sys.exit("Give --data FOLDER or set FRUGALSEG_DATA to the folder with carla34/ and camvid-day/.")
+    if options.one is not None:
+        import torch
+
+        torch.set_num_threads(1)
+        found = run_seed(options.data.resolve(), options.work.resolve(), options.one, options.dev, options.rows)
+        (options.work / f"seed-{options.one}.json").write_text(json.dumps(found))
+        return
+    began_s = time.monotonic()
+    found = run_all(options)
+    text = table(found, options, time.monotonic() - began_s)
+    print(text)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / f"real_pair{'_dev' if options.dev else ''}_{datetime.now(UTC):%Y-%m-%d}.md").write_text(text)
+
+
+def run_all(options: argparse.Namespace) -> list[dict[str, dict[str, float]]]:
+    """Run the seeds, each in a process of its own with one thread, `jobs` at a time."""
+    options.work.mkdir(parents=True, exist_ok=True)
+    waiting, running = list(options.seeds), {}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    while waiting or running:
+        while waiting and len(running) < options.jobs:
+            seed = waiting.pop(0)
+            arguments = ["--data", options.data, "--work", options.work, "--one", seed, "--rows", *options.rows]
+            arguments += ["--dev"] if options.dev else []
+            running[seed] = subprocess.Popen([sys.executable, __file__, *map(str, arguments)], env=environment)
+        time.sleep(0.5)
+        for seed, process in list(running.items()):
+            if process.poll() is not None:
+                del running[seed]
+                if process.returncode:
+                    sys.exit(f"seed {seed} failed with exit code {process.returncode}")
+    return [json.loads((options.work / f"seed-{seed}.json").read_text()) for seed in options.seeds]
+
+
+def table(found: list[dict[str, dict[str, float]]], options: argparse.Namespace, seconds: float) -> str:
+    import torch
+
+    import frugalseg
+
+    def cell(row: str, key: str, factor: float = 100.0) -> str:
+        values = [factor * seed[row][key] for seed in found]
+        spread = statistics.stdev(values) if len(values) > 1 else 0.0
+        return f"{statistics.mean(values):.1f} ± {spread:.1f}"
+
+    def gap(row: str) -> str:
+        low, high = (statistics.mean(seed[name]["miou"] for seed in found) for name in ("source only", "all labels"))
+        return f"{100 * (statistics.mean(seed[row]['miou'] for seed in found) - low) / (high - low):.0f} %"
+
+    command = "python benchmarks/real_pair.py " + " ".join(sys.argv[1:])
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    test = "development split (drive 0006R0; trained on 0016E5)" if options.dev else "camvid-day/test (drive Seq05VD, 171 frames)"
+    lines = [
+        f"# carla34 → camvid-day, {datetime.now(UTC):%Y-%m-%d}",
+        "",
+        f"mIoU of 10 classes on {test}, mean ± sd over seeds {', '.join(map(str, options.seeds))}; `shuffle_lite`, input 320x240, "
+        "last checkpoint, one CPU thread a run. *Six*: mean IoU of " + ", ".join(FREQUENT) + ". *Gap*: share of the way from "
+        "source only to all labels.",
+        "",
+        "| what | mIoU | six | gap | training s | each seed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found[0]:
+        each = " · ".join(f"{100 * seed[row]['miou']:.1f}" for seed in found)
+        share = gap(row) if "all labels" in found[0] else "–"
+        lines.append(f"| {row} | {cell(row, 'miou')} | {cell(row, 'six')} | {share} | {cell(row, 's', 1.0)} | {each} |")
+    lines += ["", "IoU of each class, mean over seeds:", "", "| what | " + " | ".join(NAMES[:10]) + " |", "|---" * 11 + "|"]
+    for row in found[0]:
+        means = [f"{100 * statistics.mean(seed[row]['iou'][name] or 0.0 for seed in found):.0f}" for name in NAMES[:10]]
+        lines.append(f"| {row} | " + " | ".join(means) + " |")
+    lines += [
+        "",
+        f"Command: `{command}` ({seconds / 60:.0f} min in all; `training s` is wall time of the row's own stage). "
+        f"frugalseg {frugalseg.__version__} at {commit.stdout.strip()}, torch {torch.__version__}, Python {platform.python_version()}.",
+        "",
+        "Settings: " + "; ".join(f"{method}: {text.strip().replace(chr(10), ', ')}" for method, text in SETTINGS.items()) + ".",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

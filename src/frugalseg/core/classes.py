@@ -1,0 +1,283 @@
+"""Class sets: which classes there are, in which order, in which colours, and which raw ids in label files mean them.
+
+Three kinds of numbers must never be confused, so each has its own name:
+raw id    what stands in a label file (Cityscapes: 7 is road);
+class id  the position in a ClassSet, 0 … C-1, what networks predict and what we store;
+IGNORE    255, "no class": never learned from, never scored.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frugalseg.core.choose import unknown_name
+from frugalseg.core.errors import ConfigError, UnknownNameError
+
+IGNORE = 255  # Cityscapes' value; fits an 8-bit PNG
+MAX_CLASSES = 254  # class ids 0 … 253 leave 254 free and 255 = IGNORE in an 8-bit PNG
+MAX_RAW_ID = 65_535  # labels come as 8- or 16-bit PNG
+UNKNOWN = -1  # in a lookup table: a raw id that the class set does not list
+
+
+@dataclass(frozen=True)
+class SemanticClass:
+    """One class: its name, display colour (RGB, 0–255), the raw ids that mean it and other names it goes by."""
+
+    name: str
+    color: tuple[int, int, int]
+    raw_ids: tuple[int, ...]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """An ordered set of classes. The position of a class is its class id.
+
+    `ignored_ids` are raw ids that mean "no class"; raw ids listed nowhere are errors, never silently ignored.
+    `subsets` are named groups for reporting (e.g. `frequent`), by class name.
+
+    Raises:
+        ConfigError: no class or too many, a name or raw id twice, a colour or id out of range, a subset with an
+            unknown name.
+    """
+
+    name: str
+    classes: tuple[SemanticClass, ...]
+    ignored_ids: tuple[int, ...] = (IGNORE,)
+    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "subsets", MappingProxyType(dict(self.subsets)))
+        where = f"class set {self.name!r}"
+        if not 1 <= len(self.classes) <= MAX_CLASSES:
+            raise ConfigError(f"{where} has {len(self.classes)} classes; expected 1 to {MAX_CLASSES}.")
+        owner: dict[int, str] = {}
+        for entry in self.classes:
+            if len(entry.color) != 3 or not all(0 <= channel <= 255 for channel in entry.color):
+                raise ConfigError(f"{where}: colour {entry.color} of {entry.name!r} is not three numbers in 0–255.")
+            if not entry.raw_ids:
+                raise ConfigError(f"{where}: class {entry.name!r} lists no raw id. Give `id` or `raw_ids`.")
+            for raw_id in entry.raw_ids:
+                self._claim(owner, raw_id, entry.name, where)
+        for raw_id in self.ignored_ids:
+            self._claim(owner, raw_id, "ignore", where)
+        if len(set(self.names)) < len(self.names):
+            twice = sorted({name for name in self.names if self.names.count(name) > 1})
+            raise ConfigError(f"{where}: class names must differ; twice: {', '.join(twice)}.")
+        for subset, members in self.subsets.items():
+            for member in members:
+                if member not in self.names:
+                    raise ConfigError(f"{where}, subset {subset!r}: {unknown_name('class', member, self.names)}")
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy can neither be pickled nor copied
+        return ClassSet, (self.name, self.classes, self.ignored_ids, dict(self.subsets))
+
+    @staticmethod
+    def _claim(owner: dict[int, str], raw_id: int, name: str, where: str) -> None:
+        if not 0 <= raw_id <= MAX_RAW_ID:
+            raise ConfigError(f"{where}: raw id {raw_id} of {name!r} is outside 0–{MAX_RAW_ID}.")
+        if raw_id in owner:
+            raise ConfigError(f"{where}: raw id {raw_id} is claimed by both {owner[raw_id]!r} and {name!r}.")
+        owner[raw_id] = name
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Class names in class-id order."""
+        return tuple(entry.name for entry in self.classes)
+
+    @cached_property
+    def colors(self) -> NDArray[np.uint8]:
+        """C x 3 RGB display colours in class-id order."""
+        return np.array([entry.color for entry in self.classes], np.uint8)
+
+    @cached_property
+    def lookup(self) -> NDArray[np.int16]:
+        """65,536 entries, raw id → class id, IGNORE, or UNKNOWN for raw ids that are listed nowhere."""
+        table = np.full(MAX_RAW_ID + 1, UNKNOWN, np.int16)
+        for class_id, entry in enumerate(self.classes):
+            table[list(entry.raw_ids)] = class_id
+        table[list(self.ignored_ids)] = IGNORE
+        return table
+
+    def index(self, name: str) -> int:
+        """Return the class id of `name` or of the class with that alias.
+
+        Raises:
+            UnknownNameError: with the nearest name.
+        """
+        for class_id, entry in enumerate(self.classes):
+            if name == entry.name or name in entry.aliases:
+                return class_id
+        raise UnknownNameError(unknown_name(f"class of {self.name!r}", name, self.names))
+
+    def subset_ids(self, subset: str) -> tuple[int, ...]:
+        """Return the class ids of a named subset.
+
+        Raises:
+            UnknownNameError: no subset of that name.
+        """
+        if subset not in self.subsets:
+            raise UnknownNameError(unknown_name(f"class subset of {self.name!r}", subset, self.subsets))
+        return tuple(self.index(name) for name in self.subsets[subset])
+
+    def map_to(self, other: "ClassSet") -> "ClassMap":
+        """Return the map from our class ids to those of `other`, by name and alias; the rest becomes IGNORE."""
+        table = np.full(256, IGNORE, np.uint8)
+        for class_id, entry in enumerate(self.classes):
+            match = _matching_id(entry, other)
+            if match is not None:
+                table[class_id] = match
+        hit = set(table[: len(self)].tolist())
+        return ClassMap(
+            source=self,
+            target=other,
+            table=table,
+            dropped=tuple(name for name, new in zip(self.names, table, strict=False) if new == IGNORE),
+            missing=tuple(name for new, name in enumerate(other.names) if new not in hit),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the form `from_dict` reads, made of plain lists, strings and numbers."""
+        return {
+            "name": self.name,
+            "ignore": list(self.ignored_ids),
+            "class": [
+                {
+                    "name": entry.name,
+                    "color": list(entry.color),
+                    "raw_ids": list(entry.raw_ids),
+                    "aliases": list(entry.aliases),
+                }
+                for entry in self.classes
+            ],
+            "subsets": {name: list(members) for name, members in self.subsets.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], where: str) -> "ClassSet":
+        """Build a class set from the content of a `classes.toml`; `where` names it in messages.
+
+        Raises:
+            ConfigError: unknown or missing keys, or a class set that contradicts itself.
+        """
+        _only(data, {"name", "ignore", "class", "subsets"}, where)
+        rows = data.get("class")
+        if not isinstance(rows, list) or not rows:
+            raise ConfigError(f"{where}: expected one [[class]] table a class, got none.")
+        try:
+            classes = tuple(_read_class(row, number, f"{where}, class {number}") for number, row in enumerate(rows))
+            return cls(
+                name=str(data.get("name", Path(where).stem)),
+                classes=classes,
+                ignored_ids=tuple(int(raw_id) for raw_id in data.get("ignore", [IGNORE])),
+                subsets={name: tuple(members) for name, members in data.get("subsets", {}).items()},
+            )
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"{where}: {error}. See the file-formats page for a complete classes.toml.") from error
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "ClassSet":
+        """Read a `classes.toml`.
+
+        Raises:
+            ConfigError: the file is missing, is no TOML, or its content does not fit.
+        """
+        try:
+            with open(path, "rb") as file:
+                data = tomllib.load(file)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot read the class list: {error.strerror}.") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        return cls.from_dict(data, str(path))
+
+    def to_toml(self) -> str:
+        """Return the text of a `classes.toml` that reads back as this class set."""
+        lines = [f"name = {_quote(self.name)}", f"ignore = {list(self.ignored_ids)}"]
+        for entry in self.classes:
+            lines += [
+                "",
+                "[[class]]",
+                f"name = {_quote(entry.name)}",
+                f"color = {list(entry.color)}",
+                f"raw_ids = {list(entry.raw_ids)}",
+            ]
+            if entry.aliases:
+                lines.append(f"aliases = [{', '.join(map(_quote, entry.aliases))}]")
+        if self.subsets:
+            lines += ["", "[subsets]"]
+            lines += [
+                f"{_quote(name)} = [{', '.join(map(_quote, members))}]" for name, members in self.subsets.items()
+            ]
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """How class ids of `source` become class ids of `target`: `target_ids = table[source_ids]`.
+
+    `dropped` are source classes that become IGNORE, `missing` are target classes that no source class maps to.
+    """
+
+    source: ClassSet
+    target: ClassSet
+    table: NDArray[np.uint8]  # 256 entries, the last is IGNORE
+    dropped: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    def raw_lookup(self) -> NDArray[np.int16]:
+        """Return 65,536 entries, raw id in a file of `source` → class id of `target`, IGNORE or UNKNOWN."""
+        lookup = self.source.lookup.copy()
+        known = lookup != UNKNOWN
+        lookup[known] = self.table[lookup[known]]
+        return lookup
+
+
+def _matching_id(entry: SemanticClass, other: ClassSet) -> int | None:
+    for name in (entry.name, *entry.aliases):
+        for class_id, candidate in enumerate(other.classes):
+            if name == candidate.name or name in candidate.aliases:
+                return class_id
+    return None
+
+
+def _read_class(row: Any, number: int, where: str) -> SemanticClass:
+    if not isinstance(row, Mapping):
+        raise ConfigError(f"{where}: expected a table with `name` and `color`, got {row!r}.")
+    _only(row, {"name", "id", "raw_ids", "color", "aliases"}, where)
+    if "name" not in row or "color" not in row:
+        raise ConfigError(f"{where}: `name` and `color` are needed, got {sorted(row)}.")
+    if "id" in row and "raw_ids" in row:
+        raise ConfigError(f"{where}: give `id` or `raw_ids`, not both.")
+    raw_ids = row.get("raw_ids", [row.get("id", number)])
+    red, green, blue = (int(channel) for channel in row["color"])
+    return SemanticClass(
+        name=str(row["name"]),
+        color=(red, green, blue),
+        raw_ids=tuple(int(raw_id) for raw_id in raw_ids),
+        aliases=tuple(str(alias) for alias in row.get("aliases", [])),
+    )
+
+
+def _only(data: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    for key in data:
+        if key not in allowed:
+            raise ConfigError(f"{where}: {unknown_name('key', key, allowed)}")
+
+
+def _quote(text: str) -> str:
+    escaped = "".join(
+        f"\\u{ord(letter):04x}" if ord(letter) < 32 or ord(letter) == 127 else letter
+        for letter in text.replace("\\", "\\\\").replace('"', '\\"')
+    )
+    return f'"{escaped}"'

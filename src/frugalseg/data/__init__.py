@@ -1,0 +1,1 @@
+"""From folders to checked frames and batches: readers, manifest, labels, transforms, the toy city."""

@@ -1,0 +1,228 @@
+"""Endless source and target batches whose content is a pure function of (seed, step, rank, slot).
+
+Nothing here remembers anything between steps, so mid-epoch state is one integer and any number of loading threads gives
+the same batches.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from frugalseg.core.chance import generator
+from frugalseg.core.classes import IGNORE
+from frugalseg.core.codec import read_image, read_label_png
+from frugalseg.core.errors import TrainingError
+from frugalseg.core.records import Frame, Provenance
+from frugalseg.data.transforms import AugmentConfig, Labels, augment
+
+LabelSource = Callable[[Frame], Labels]
+
+
+@dataclass(frozen=True)
+class DomainBatch:
+    """What one training step sees. Images N x C x h x w float32 in [0, 1]; labels N x h x w int64, provenance uint8."""
+
+    step: int
+    source_images: torch.Tensor | None = None
+    source_labels: torch.Tensor | None = None
+    target_images: torch.Tensor | None = None
+    target_labels: torch.Tensor | None = None
+    target_provenance: torch.Tensor | None = None
+    keys: tuple[str, ...] = ()
+
+    def to(self, device: torch.device) -> "DomainBatch":
+        """Return the batch on another device."""
+        moved = {
+            name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+            for name, value in vars(self).items()
+        }
+        return DomainBatch(**moved)
+
+
+class ImageCache:
+    """Decoded frames, least recently used out first, at most `limit_bytes` of them."""
+
+    def __init__(self, limit_bytes: int = 1 << 30) -> None:
+        self._limit_bytes, self._held_bytes = limit_bytes, 0
+        self._frames: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, frame: Frame) -> NDArray[np.uint8]:
+        """Return the frame's image, H x W x C uint8 (16-bit images lose their low byte here)."""
+        with self._lock:
+            if frame.key in self._frames:
+                self._frames.move_to_end(frame.key)
+                return self._frames[frame.key]
+        image = to_uint8(read_image(Path(frame.image)))
+        with self._lock:
+            if frame.key not in self._frames and image.nbytes <= self._limit_bytes:
+                self._frames[frame.key] = image
+                self._held_bytes += image.nbytes
+            while self._held_bytes > self._limit_bytes:
+                self._held_bytes -= self._frames.popitem(last=False)[1].nbytes
+        return image
+
+
+def to_uint8(image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Return a 16-bit image as 8 bits by its high byte; 8-bit images stay as they are."""
+    return (image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image.astype(np.uint8, copy=False)
+
+
+@dataclass(frozen=True)
+class FramePool:
+    """Frames of one domain and where their labels come from (None: unlabelled)."""
+
+    frames: tuple[Frame, ...]
+    labels: LabelSource | None = None
+    cache: ImageCache = field(default_factory=ImageCache, repr=False, compare=False)
+
+    def with_labels(self, labels: LabelSource) -> "FramePool":
+        """Return the same frames with other labels; decoded images are shared."""
+        return FramePool(self.frames, labels, self.cache)
+
+
+class PartialLabelFolder:
+    """Reads what `core.records.PartialLabel` is on disk: `labels/<key>.png` and `provenance/<key>.png`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, frame: Frame) -> Labels:
+        """Return label and provenance of a frame."""
+        label, provenance = (
+            read_label_png(self.folder / kind / f"{frame.key}.png") for kind in ("labels", "provenance")
+        )
+        return label, provenance
+
+
+def human_masks(read_label: Callable[[Frame], NDArray[np.uint8]]) -> LabelSource:
+    """Return a label source for frames that people labelled in full."""
+
+    def read(frame: Frame) -> Labels:
+        label = read_label(frame)
+        return label, np.where(label == IGNORE, Provenance.UNKNOWN, Provenance.HUMAN_MASK).astype(np.uint8)
+
+    return read
+
+
+@dataclass(frozen=True)
+class Mining:
+    """Hard-sample mining: with `ratio` a target window is centred on a pixel labelled with one of `classes`."""
+
+    classes: tuple[int, ...]
+    ratio: float
+
+
+class DomainBatches:
+    """Batches of `size` source and `size` target frames at `input_hw`.
+
+    Raises:
+        TrainingError: a pool without frames, or no pool at all.
+    """
+
+    def __init__(
+        self,
+        source: FramePool | None,
+        target: FramePool | None,
+        *,
+        size: int,
+        input_hw: tuple[int, int],
+        seed: int,
+        augment_config: AugmentConfig,
+        mining: Mining | None = None,
+        rank: int = 0,
+        world: int = 1,
+        threads: int = 1,
+    ) -> None:
+        if not (source or target) or any(pool is not None and not pool.frames for pool in (source, target)):
+            raise TrainingError("There are no frames to train on. Check --source and --target with `frugalseg check`.")
+        self._source, self._target = source, target
+        self._size, self._input_hw, self._seed = size, input_hw, seed
+        self._augment, self._mining = augment_config, mining
+        self._rank, self._world, self._threads = rank, world, threads
+
+    def batch(self, step: int) -> DomainBatch:
+        """Return the batch of one step; the same step always gives the same batch."""
+        source = self._draw(self._source, "source", step)
+        target = self._draw(self._target, "target", step)
+        return DomainBatch(
+            step=step,
+            source_images=source.images,
+            source_labels=source.labels,
+            target_images=target.images,
+            target_labels=target.labels,
+            target_provenance=target.provenance,
+            keys=source.keys + target.keys,
+        )
+
+    def stream(self, start: int, stop: int) -> Iterator[DomainBatch]:
+        """Yield the batches of steps start … stop-1, the next ones being prepared in the background."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            waiting: list[Future[DomainBatch]] = []
+            try:
+                for step in range(start, stop):
+                    ahead = min(stop, step + 1 + self._threads)
+                    waiting += [pool.submit(self.batch, later) for later in range(step + len(waiting), ahead)]
+                    yield waiting.pop(0).result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _draw(self, pool: FramePool | None, domain: str, step: int) -> "_Side":
+        if pool is None:
+            return _Side()
+        images, labels, provenance, keys = [], [], [], []
+        for slot in range(self._size):
+            frame = pool.frames[self._index(domain, len(pool.frames), step, slot)]
+            rng = generator(self._seed, "augment", domain, step, self._rank, slot)
+            maps = pool.labels(frame) if pool.labels else None
+            centre = mining_centre(maps[0], self._mining, rng) if maps and domain == "target" else None
+            image, label, source = augment(pool.cache.read(frame), maps, self._input_hw, self._augment, rng, centre)
+            images.append(image)
+            keys.append(frame.key)
+            if label is not None and source is not None:
+                labels.append(label.long())
+                provenance.append(source)
+        stacked = (torch.stack(labels), torch.stack(provenance)) if labels else (None, None)
+        return _Side(torch.stack(images), *stacked, tuple(keys))
+
+    def _index(self, domain: str, count: int, step: int, slot: int) -> int:
+        """Return which frame comes next: an endless run through permutations, one an epoch."""
+        position = (step * self._world + self._rank) * self._size + slot
+        return int(_permutation(self._seed, domain, position // count, count)[position % count])
+
+
+@dataclass(frozen=True)
+class _Side:
+    images: torch.Tensor | None = None
+    labels: torch.Tensor | None = None
+    provenance: torch.Tensor | None = None
+    keys: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=16)
+def _permutation(seed: int, domain: str, epoch: int, count: int) -> NDArray[np.int64]:
+    return generator(seed, "order", domain, epoch).permutation(count)
+
+
+def mining_centre(
+    label_HW: NDArray[np.uint8], mining: Mining | None, rng: np.random.Generator
+) -> tuple[int, int] | None:
+    """Return a pixel of a rare class to centre the window on, or None where there is none or chance says no."""
+    if mining is None or rng.random() >= mining.ratio:
+        return None
+    flat = np.flatnonzero(np.isin(label_HW, mining.classes))
+    if not flat.size:
+        return None
+    row, column = divmod(int(rng.choice(flat)), label_HW.shape[1])
+    return row, column
+
+

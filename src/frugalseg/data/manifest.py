@@ -1,0 +1,36 @@
+"""A manifest on disk: manifest.parquet (or a user's own manifest.csv) and classes.toml in one folder."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from frugalseg.core.artifact import write_atomic
+from frugalseg.core.classes import ClassSet
+from frugalseg.core.errors import ReaderError
+from frugalseg.core.records import Frame, Manifest
+from frugalseg.core.table import read_records, write_records
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.parquet` and `classes.toml`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_records(folder / "manifest.parquet", manifest.frames, Frame)
+    write_atomic(folder / "classes.toml", manifest.classes.to_toml().encode())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a manifest; relative paths in it are relative to its folder.
+
+    Raises:
+        ReaderError: there is none.
+        ArtifactError: the table does not fit.
+    """
+    for name in ("manifest.parquet", "manifest.csv"):
+        if (folder / name).is_file():
+            frames = [_located(frame, folder) for frame in read_records(folder / name, Frame)]
+            return Manifest(folder.name, tuple(frames), ClassSet.from_toml(folder / "classes.toml"))
+    raise ReaderError(f"{folder}: no manifest.parquet or manifest.csv here.")
+
+
+def _located(frame: Frame, folder: Path) -> Frame:
+    paths = {name: str(folder / path) for name in ("image", "label", "mask") if (path := getattr(frame, name))}
+    return replace(frame, **paths)

@@ -1,0 +1,1 @@
+"""One file a reader: a folder in some layout becomes a manifest."""

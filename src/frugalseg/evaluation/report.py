@@ -1,0 +1,86 @@
+"""The report: one HTML file that needs nothing else. No script, no font, no picture from anywhere but the file itself.
+
+Every text in it is escaped, whoever wrote it, and the page's own policy forbids scripts and network besides.
+"""
+
+import json
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+from frugalseg.evaluation import panels, pictures, tables, wording
+from frugalseg.evaluation.plot import curve_svg
+from frugalseg.evaluation.report_data import EvaluatedModel, LedgerRow, ReportData, Role, ShownFrame, StageRecord
+
+__all__ = ["EvaluatedModel", "LedgerRow", "ReportData", "Role", "ShownFrame", "StageRecord", "render", "write_report"]
+
+WIDE_IN, NARROW_IN = (11.0, 4.6), (4.8, 4.4)  # the curve on a desk and on a phone
+
+
+def write_report(path: Path, data: ReportData) -> None:
+    """Write the report as one self-contained HTML file."""
+    # a command line may hold bytes that are no text; they must not cost the user his report
+    path.write_bytes(render(data).encode("utf-8", "backslashreplace"))
+
+
+def render(data: ReportData) -> str:
+    """Return the report's HTML; the same data give the same text."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("frugalseg.evaluation", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": wording.percent,
+        "share": wording.share,
+        "points": wording.points,
+        "span": wording.span,
+        "signed_span": wording.signed_span,
+        "duration": wording.duration,
+        "whole": wording.whole,
+        "command": shlex.join,
+        "setting": _setting,
+    }
+    environment.tests["known"] = lambda number: not math.isnan(number)
+    return environment.get_template("report.html.j2").render(**_context(data))
+
+
+def _context(data: ReportData) -> dict[str, Any]:
+    """Everything the template names."""
+    from markupsafe import Markup
+
+    gain = tables.gain_of(data)
+    questions = [panels.question_panels(frame, data.classes) for frame in data.frames]
+    predictions = [panels.prediction_panels(frame, data.classes) for frame in data.frames]
+    return {
+        "data": data,
+        "verdict": tables.verdict(data, gain),
+        "tiles": tables.tiles(data, gain),
+        "curves": [
+            Markup(curve_svg(data.curve, size, name)) for size, name in ((WIDE_IN, "wide"), (NARROW_IN, "narrow"))
+        ],
+        "model_rows": tables.model_rows(data),
+        "subset_titles": [tables.subset_title(data, name) for name in data.classes.subsets],
+        "class_rows": tables.class_rows(data),
+        "mixup_rows": tables.mixup_rows(data.steps[-1], data.classes) if data.steps else (),
+        "mixup_floor": tables.MIXUP_FLOOR,
+        "questions": [frame for frame in questions if frame],
+        "predictions": [frame for frame in predictions if frame],
+        "legend": list(zip(data.classes.names, map(panels.css_color, data.classes.colors), strict=True)),
+        "said": panels.SAID,
+        "change_colors": [panels.css_color(color) for color in pictures.CHANGE_COLORS],
+        "entropy_stops": [panels.css_color(color) for color in pictures.entropy_palette()[::15]],
+        "unknown": tables.UNKNOWN,
+        "ledger_total": tables.ledger_total(data.ledger),
+        "total_wall_s": sum(stage.wall_s for stage in data.stages),
+    }
+
+
+def _setting(value: Any) -> str:
+    """Write a setting as it stands in the TOML file: "text", 0.1, true, [1, 2]."""
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,162 @@
+"""What every network of the product looks like from outside: RGB in [0, 1] in, logits of the same size out.
+
+Axis legend: N images, C classes or feature channels, B bands of the image, H x W pixels, h x w the body's coarser grid.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from frugalseg.core.classes import ClassSet
+from frugalseg.core.errors import ModelError
+
+
+class Outputs(NamedTuple):
+    """What a network says: `logits` N x C x H x W at the input's size, and what some methods need besides.
+
+    `aux_logits` (also at the input's size) only from networks with two outputs; `features` N x F x h x w are what the
+    last 1x1 convolution sees, on the body's own grid (of the padded image).
+    """
+
+    logits: Tensor
+    aux_logits: Tensor | None = None
+    features: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How a trunk wants its input: `(image[order] - mean) / std`; `mean` and `std` in the trunk's own channel order.
+
+    Raises:
+        ModelError: lengths differ, `order` is no permutation, or a number is no finite (for `std`: positive) one.
+    """
+
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # ImageNet, RGB
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    order: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        fits = len(self.mean) == len(self.std) == len(self.order) and sorted(self.order) == list(range(len(self.order)))
+        if not fits or not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std, default=0.0) <= 0:
+            raise ModelError(f"{self} is no normalisation: expected one finite mean, positive std and place a channel.")
+
+    def for_channels(self, channels: int) -> "Normalization":
+        """Return the same for images of `channels` bands: the first three stay RGB, others get the average numbers."""
+        known = len(self.mean)
+        if channels == known:
+            return self
+        kept = known if channels > known else 0
+        grey = (sum(self.mean) / known,), (sum(self.std) / known,)
+        return Normalization(
+            mean=self.mean[:kept] + grey[0] * (channels - kept),
+            std=self.std[:kept] + grey[1] * (channels - kept),
+            order=self.order[:kept] + tuple(range(kept, channels)),
+        )
+
+    @property
+    def plain(self) -> bool:
+        """Whether subtracting and dividing changes nothing (the order may still)."""
+        return not any(self.mean) and all(value == 1 for value in self.std)
+
+
+class Network(nn.Module):
+    """A segmentation network that owns normalisation, padding to its stride and upsampling to the input's size.
+
+    `body` maps normalised N x B x H x W images, H and W multiples of `stride`, to (logits on any coarser or equal grid,
+    features); its submodule `encoder` is what pretrained weights belong to.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, body: nn.Module, name: str, classes: ClassSet, channels: int, stride: int, normalization: Normalization
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.name = name
+        self.classes = classes
+        self.channels = channels
+        self.stride = stride
+        self.normalization = normalization.for_channels(channels)
+        # Not in the state dict: model.json carries them readably, and a checkpoint must not change them.
+        self.register_buffer("mean", torch.tensor(self.normalization.mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(self.normalization.std)[:, None, None], persistent=False)
+
+    def forward(self, images_NBHW: Tensor) -> Outputs:
+        """Return logits N x C x H x W for images of any size and values in [0, 1].
+
+        Raises:
+            ModelError: not four axes, the wrong number of bands, or no pixels.
+        """
+        size_HW = self._checked_size(images_NBHW)
+        padded_NBHW = pad_to_multiple(self._normalize(images_NBHW), self.stride)
+        logits_NChw, features = self.body(padded_NBHW)
+        logits_NCHW = logits_NChw
+        if logits_NChw.shape[-2:] != padded_NBHW.shape[-2:]:
+            logits_NCHW = functional.interpolate(logits_NChw, padded_NBHW.shape[-2:], mode="bilinear")
+        return Outputs(logits_NCHW[..., : size_HW[0], : size_HW[1]], None, features)
+
+    def parameter_groups(self, lr: float, head_lr_factor: float = 1.0) -> list[dict[str, Any]]:
+        """Return two groups for an optimizer: the encoder at `lr`, everything else at `lr * head_lr_factor`."""
+        encoder = list(self.encoder.parameters())
+        inside = {id(parameter) for parameter in encoder}
+        head = [parameter for parameter in self.parameters() if id(parameter) not in inside]
+        return [
+            {"name": "encoder", "params": encoder, "lr": lr},
+            {"name": "head", "params": head, "lr": lr * head_lr_factor},
+        ]
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The part that pretrained weights belong to."""
+        return self.body.get_submodule("encoder")
+
+    def _checked_size(self, images_NBHW: Tensor) -> tuple[int, int]:
+        if images_NBHW.ndim != 4 or images_NBHW.shape[1] != self.channels or 0 in images_NBHW.shape:
+            raise ModelError(
+                f"{self.name} was built for images N x {self.channels} x height x width, got "
+                f"{' x '.join(map(str, images_NBHW.shape))}. Build it with `channels` = the images' number of bands."
+            )
+        return images_NBHW.shape[2], images_NBHW.shape[3]
+
+    def _normalize(self, images_NBHW: Tensor) -> Tensor:
+        order = self.normalization.order
+        if order != tuple(range(self.channels)):
+            images_NBHW = images_NBHW[:, list(order)]
+        if self.normalization.plain:
+            return images_NBHW
+        return (images_NBHW - self.mean) / self.std
+
+
+def pad_to_multiple(images_NBHW: Tensor, stride: int) -> Tensor:
+    """Return the images with their last row and column repeated until both sizes are multiples of `stride`."""
+    bottom, right = (-size % stride for size in images_NBHW.shape[-2:])
+    if not (bottom or right):
+        return images_NBHW
+    return functional.pad(images_NBHW, (0, right, 0, bottom), mode="replicate")
+
+
+def adapt_input_weight(weight_OBkk: Tensor, channels: int) -> Tensor:
+    """Return a first convolution's weight for `channels` bands, made from one for RGB (or BGR).
+
+    More bands: the new ones start at zero, so the network starts as the RGB one. Fewer: the sum is shared out evenly,
+    so a grey image gives what the same grey in all three channels gave.
+    """
+    known = weight_OBkk.shape[1]
+    if channels == known:
+        return weight_OBkk
+    if channels < known:
+        return (weight_OBkk.sum(dim=1, keepdim=True) / channels).repeat(1, channels, 1, 1)
+    extra = weight_OBkk.new_zeros((weight_OBkk.shape[0], channels - known, *weight_OBkk.shape[2:]))
+    return torch.cat([weight_OBkk, extra], dim=1)
+
+
+def channel_numbers(values: Sequence[float]) -> tuple[float, ...]:
+    """Return `values` as plain floats, as `Normalization` wants them."""
+    return tuple(float(value) for value in values)

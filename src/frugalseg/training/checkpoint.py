@@ -1,0 +1,75 @@
+"""Checkpoints that survive a kill at any moment.
+
+A checkpoint is one file whose name carries its own hash: `step-00000120.<sha256>.pt`. It is written to a temporary file
+in the same folder, flushed and synced, read back and hashed, and only then renamed, so a file of that form is whole or
+its content disagrees with its name. `LATEST` is written the same way afterwards. Loading walks from the newest file to the
+oldest and takes the first whose hash matches.
+"""
+
+import hashlib
+import io
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frugalseg.core.artifact import write_atomic
+from frugalseg.core.errors import CheckpointError
+
+KEEP = 2
+ROOM = 2.5  # free space asked for, in sizes of the last checkpoint: a temporary file, the new one and some air
+_NAME = re.compile(r"step-(\d{8})\.([0-9a-f]{64})\.pt")
+
+
+class CheckpointFolder:
+    """The checkpoints of one training run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def save(self, step: int, state: dict[str, Any]) -> Path:
+        """Save `state` (tensors, numbers, text, lists and dicts only) as the checkpoint of `step`; keep the last two.
+
+        Raises:
+            CheckpointError: too little free space, or the disk gave back other bytes than were written.
+        """
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getvalue()
+        free = shutil.disk_usage(self.folder).free
+        if free < ROOM * len(content):
+            raise CheckpointError(
+                f"{self.folder}: {free / 1e6:.0f} MB free, a checkpoint wants {ROOM * len(content) / 1e6:.0f} MB.\n"
+                "Make room and start the same command again: it goes on from the last checkpoint."
+            )
+        digest = hashlib.sha256(content).hexdigest()
+        path = self.folder / f"step-{step:08d}.{digest}.pt"
+        write_atomic(path, content)
+        write_atomic(self.folder / "LATEST", path.name.encode())
+        for _, old in self._newest_first()[KEEP:]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def load(self, device: torch.device | str = "cpu") -> tuple[int, dict[str, Any]] | None:
+        """Return (step, state) of the newest whole checkpoint, or None where there is none."""
+        for step, path in self._newest_first():
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest() == path.name.split(".")[1]:
+                return step, torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        return None
+
+    def clear(self) -> None:
+        """Remove all checkpoints: the run is finished and its model saved."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _newest_first(self) -> list[tuple[int, Path]]:
+        found = []
+        for name in os.listdir(self.folder):
+            match = _NAME.fullmatch(name)
+            if match:
+                found.append((int(match[1]), self.folder / name))
+        return sorted(found, reverse=True)

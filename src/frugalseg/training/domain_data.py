@@ -1,0 +1,126 @@
+"""What a method is given: the frames of both domains, with labels where there are any."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from frugalseg.core.chance import generator
+from frugalseg.core.codec import write_label_png
+from frugalseg.core.errors import TrainingError
+from frugalseg.core.records import Frame, PartialLabel, Region
+from frugalseg.data.batches import DomainBatches, FramePool, Mining
+from frugalseg.models.network import Network
+from frugalseg.training.predict import Predictor
+from frugalseg.training.settings import TrainConfig
+
+
+@dataclass(frozen=True)
+class Human:
+    """People's answers: a folder of partial labels, and the cells each frame was asked about (whole-frame questions: none)."""
+
+    labels: Path
+    cells: dict[str, tuple[Region, ...]]
+
+
+@dataclass(frozen=True)
+class DomainData:
+    """Source frames with labels, target frames without, and people's answers on the target where there are any.
+
+    `pixels_C` are the labelled source pixels of each class; `teacher` is the network of the stage before, which gives
+    pseudo-labels (it may be the very network that is to learn: take its predictions first).
+    """
+
+    source: FramePool | None
+    target: FramePool | None
+    pixels_C: NDArray[np.int64] | None = None
+    human: Human | None = None
+    teacher: Network | None = None
+
+    def need_source(self, method: str) -> FramePool:
+        """Return the source frames.
+
+        Raises:
+            TrainingError: there are none, and `method` learns from them.
+        """
+        if self.source is None or self.pixels_C is None:
+            raise TrainingError(f"{method} learns from a labelled source. Start the project with --source SPEC.")
+        return self.source
+
+    def need_target(self, method: str) -> FramePool:
+        """Return the target frames.
+
+        Raises:
+            TrainingError: there are none, and `method` learns from them.
+        """
+        if self.target is None:
+            raise TrainingError(f"{method} learns from target images. Start the project with --target SPEC.")
+        return self.target
+
+    def need_human(self, method: str) -> Human:
+        """Return people's answers.
+
+        Raises:
+            TrainingError: there are none, and `method` learns from them.
+        """
+        if self.human is None:
+            raise TrainingError(f"{method} learns from people's answers. Run `frugalseg select` and `label` first.")
+        return self.human
+
+    def need_teacher(self, method: str) -> Network:
+        """Return the network of the stage before.
+
+        Raises:
+            TrainingError: there is none.
+        """
+        if self.teacher is None:
+            raise TrainingError(f"{method} starts from an adapted network. Run `frugalseg adapt` first, or give --start.")
+        return self.teacher
+
+
+def batches(
+    config: TrainConfig, source: FramePool | None, target: FramePool | None, mining: Mining | None = None
+) -> DomainBatches:
+    """Return the batches that a method's settings ask for."""
+    return DomainBatches(
+        source,
+        target,
+        size=config.batch_size,
+        input_hw=config.input_hw,
+        seed=config.seed,
+        augment_config=config,
+        mining=mining,
+        threads=config.loader_threads,
+    )
+
+
+def predictions(
+    network: Network, pool: FramePool, config: TrainConfig, device: torch.device
+) -> Iterator[tuple[Frame, torch.Tensor]]:
+    """Yield every frame of a pool with its logits, C x H x W at the frame's size."""
+    return Predictor(network, config.input_hw, device=device).frames(pool.frames, pool.cache.read)
+
+
+def input_images(config: TrainConfig, pool: FramePool, count: int) -> Iterator[torch.Tensor]:
+    """Yield `count` frames (or all there are), drawn once from the seed and seen plainly, in batches at the input's size."""
+    order = generator(config.seed, "statistics").permutation(len(pool.frames))[:count]
+    plain = config.model_copy(
+        update={"zoom_max": 1.0, "zoom_min": 1.0, "flip_ratio": 0.0, "color_jitter": 0.0, "hue_jitter": 0.0, "blur_ratio": 0.0}
+    )
+    drawn = FramePool(tuple(pool.frames[int(index)] for index in order), cache=pool.cache)
+    stream = batches(plain, None, drawn)
+    for step in range(max(1, len(drawn.frames) // config.batch_size)):
+        images = stream.batch(step).target_images
+        assert images is not None  # the pool is the target
+        yield images
+
+
+def write_partial(folder: Path, partial: PartialLabel) -> None:
+    """Write `labels/<key>.png` and `provenance/<key>.png`."""
+    for kind, image in (("labels", partial.label), ("provenance", partial.provenance)):
+        path = folder / kind / f"{partial.key}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_label_png(path, image)

@@ -1,0 +1,124 @@
+"""What methods are composed of: a network, its optimizer, its statistics per domain and its moving average."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frugalseg.models.network import Network, Outputs
+from frugalseg.training.batch_statistics import DomainStatistics, recompute
+from frugalseg.training.class_weights import median_frequency_weights
+from frugalseg.training.ema import Ema
+from frugalseg.training.settings import TrainConfig
+
+Domain = Literal["source", "target"]
+
+
+class NonFiniteLoss(ArithmeticError):
+    """A loss was NaN or infinite; nothing was learned from it. The loop decides what follows."""
+
+
+class Learner:
+    """One network that learns. Batches of the two domains pass through it with statistics of their own.
+
+    Args:
+        network: Learned in place.
+        config: Rates, decay, statistics.
+        fabric: Device, precision, ranks.
+        pixels_C: Labelled source pixels of each class, for the class weights; None for no weights.
+        home: The domain whose statistics the finished network carries.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        config: TrainConfig,
+        fabric: Fabric,
+        pixels_C: NDArray[np.int64] | None,
+        home: Domain = "target",
+    ) -> None:
+        self.network, self._config, self._fabric = network.to(fabric.device), config, fabric
+        self.class_weights = (
+            torch.from_numpy(median_frequency_weights(pixels_C, config.class_weighting)).to(fabric.device)
+            if pixels_C is not None and config.class_weighting
+            else None
+        )
+        domains: tuple[Domain, ...] = ("source", "target") if config.batch_statistics == "per_domain" else ()
+        self.statistics = DomainStatistics(network, domains, home)
+        self.ema = Ema(network, config.ema) if config.ema else None
+        self.begin()
+
+    def begin(self, lr_factor: float = 1.0) -> None:
+        """Start a phase: a fresh optimizer whose rates are the configured ones times `lr_factor`."""
+        config = self._config
+        groups = self.network.parameter_groups(config.lr * lr_factor, config.head_lr_factor)
+        if config.optimizer == "sgd":
+            optimizer: torch.optim.Optimizer = torch.optim.SGD(groups, momentum=0.9, weight_decay=config.weight_decay)
+        else:
+            optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+        self._rates = [group["lr"] for group in optimizer.param_groups]
+        self._module, self.optimizer = self._fabric.setup(self.network, optimizer)
+        self.network.train()
+
+    def set_rate(self, factor: float) -> None:
+        """Set the learning rates to `factor` times their starting values."""
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+
+    def forward(self, images_NCHW: Tensor, domain: Domain) -> Outputs:
+        """Return the outputs for a batch of one domain, read and tracked with that domain's statistics."""
+        if self._config.batch_statistics == "shared":
+            return Outputs(*self._module(images_NCHW))
+        with self.statistics.use(domain):
+            return Outputs(*self._module(images_NCHW))
+
+    def minimize(self, loss: Tensor) -> None:
+        """Take one optimizer step down `loss`.
+
+        Raises:
+            NonFiniteLoss: the loss is NaN or infinite; weights and optimizer are as before.
+        """
+        if not bool(torch.isfinite(loss)):
+            raise NonFiniteLoss(f"loss is {float(loss.detach())}")
+        self.optimizer.zero_grad(set_to_none=True)
+        self._fabric.backward(loss)
+        self.optimizer.step()
+        if self.ema:
+            self.ema.update(self.network)
+
+    def best_network(self) -> Network:
+        """Return the network to predict with: the moving average where there is one."""
+        return self.ema.network if self.ema else self.network  # type: ignore[return-value]
+
+    def finish(self, target_images: Callable[[], Iterator[Tensor]]) -> Network:
+        """Return the finished network, its statistics recomputed on target images if the settings say so."""
+        network = self.best_network()
+        if self._config.recompute_statistics:
+            recompute(network, _on_device(target_images(), self._fabric.device))
+        return network.eval()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that resume needs: tensors, numbers, lists and dicts."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "statistics": self.statistics.state(),
+            "ema": self.ema.state() if self.ema else None,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.statistics.load_state(state["statistics"])
+        if self.ema:
+            self.ema.load_state(state["ema"])
+
+
+def _on_device(images: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:
+    for image in images:
+        yield image.to(device)

@@ -1,0 +1,1 @@
+"""The only place where layers meet: the catalog, and one file per stage."""

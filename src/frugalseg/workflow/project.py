@@ -1,0 +1,187 @@
+"""A project: one folder with what the user decided (project.toml, classes.toml, settings/), what was found
+(manifests/) and what was done (runs/, one folder a stage).
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from frugalseg.core.artifact import RunInfo, list_runs, write_atomic
+from frugalseg.core.classes import ClassSet
+from frugalseg.core.config import Config, load_config, to_toml
+from frugalseg.core.errors import ArtifactError, ConfigError, StageOrderError
+from frugalseg.core.records import Manifest
+from frugalseg.core.spec import Spec
+from frugalseg.data.manifest import read_manifest, write_manifest
+from frugalseg.workflow import catalog
+
+DOMAINS = ("source", "target", "validation")
+MODEL = "model"  # in a stage's folder: its network
+QUESTIONS = "questions.parquet"  # in a select stage's folder
+ANSWERS = "answers.parquet"  # in a label stage's folder
+PARTIAL = "partial"  # beside it: the answers folded into labels/ and provenance/
+UNLISTED = "unlabelled"  # the class set of a folder without classes.toml
+CONFUSIONS = "confusions.npz"  # in an evaluate stage's folder
+
+
+class ProjectSettings(Config):
+    """`project.toml`: where the data is, the network, and what `frugalseg run` does."""
+
+    name: str = Field(description="the project's name, as it stands in the report")
+    source: str | None = Field(None, description="SPEC of the labelled source set")
+    target: str = Field(description="SPEC of the target set; it needs no labels")
+    validation: str | None = Field(None, description="SPEC of the labelled frames that models are scored on")
+    network: str = Field("shuffle_lite", description="network, e.g. shuffle_lite or deeplabv3plus:resnet101")
+    weights: str | None = Field(None, description="pretrained trunk: a file, or hub")
+    channels: int = Field(3, ge=1, description="bands of the images")
+    adapt_method: str = Field("cbst", description="method of `adapt`")
+    strategy: str = Field("entropy_patches", description="strategy of `select`")
+    budget: str = Field("50points/image", description="what people are asked in a round")
+    retrain_method: str = Field("point_da", description="method of `retrain`")
+    control: bool = Field(False, description="`run` also spends the same budget at random, to show whether selection paid")
+    seed: int = Field(0, ge=0, description="seed of everything random")
+
+
+@dataclass(frozen=True)
+class Project:
+    """An opened project."""
+
+    folder: Path
+    settings: ProjectSettings
+    classes: ClassSet
+
+    @classmethod
+    def open(cls, folder: Path) -> "Project":
+        """Open a project's folder.
+
+        Raises:
+            ConfigError: it is no project, or its files do not fit.
+        """
+        if not (folder / "project.toml").is_file():
+            raise ConfigError(
+                f"{folder}: no project here (there is no project.toml).\n"
+                f"Start one: frugalseg init {folder} --source SPEC --target SPEC"
+            )
+        settings = load_config(ProjectSettings, folder / "project.toml")
+        return cls(folder, settings, ClassSet.from_toml(folder / "classes.toml"))
+
+    @property
+    def runs(self) -> Path:
+        """The folder that holds one folder a stage."""
+        return self.folder / "runs"
+
+    def manifest_folder(self, domain: str) -> Path:
+        """Return where the manifest of `domain` lies.
+
+        Raises:
+            StageOrderError: the project has no such data.
+        """
+        path = self.folder / "manifests" / domain
+        if not path.is_dir():
+            raise StageOrderError(
+                f"{self.folder}: this project has no {domain} data. Add it: frugalseg init {self.folder} --{domain} SPEC"
+            )
+        return path
+
+    def has(self, domain: str) -> bool:
+        """Return whether the project has data of `domain`."""
+        return (self.folder / "manifests" / domain).is_dir()
+
+    def manifest(self, domain: str) -> Manifest:
+        """Return the manifest of `source`, `target` or `validation`."""
+        return read_manifest(self.manifest_folder(domain))
+
+    def stage_config(self, kind: str, name: str, toml: Path | None, overrides: list[str]) -> Any:
+        """Return the settings of a method or selector: defaults, settings/NAME.toml or `toml`, then `overrides`."""
+        own = self.folder / "settings" / f"{name}.toml"
+        model = catalog.entry(kind, name).load_config()
+        given = any(override.partition("=")[0].strip() == "seed" for override in overrides)
+        seed = [] if given or "seed" not in model.model_fields else [f"seed={self.settings.seed}"]
+        file = toml or (own if own.is_file() else None)
+        return load_config(model, file, [*seed, *overrides])
+
+    def list(self) -> list[RunInfo]:
+        """Return the finished stages in order."""
+        return list_runs(self.runs) if self.runs.is_dir() else []
+
+    def latest(self, prefixes: tuple[str, ...], what: str, remedy: str) -> RunInfo:
+        """Return the newest finished stage whose name starts with one of `prefixes`.
+
+        Raises:
+            StageOrderError: there is none.
+        """
+        found = [run for run in self.list() if run.name.startswith(prefixes)]
+        if not found:
+            raise StageOrderError(f"{self.folder}: {what} is needed first. Run: {remedy}")
+        return found[-1]
+
+    def run(self, reference: str) -> RunInfo:
+        """Return the stage that `reference` names: its number, its folder's name, or a path to it.
+
+        Raises:
+            ArtifactError: there is no such stage.
+        """
+        for run in self.list():
+            if reference in (str(run.ordinal), run.folder.name) or Path(reference).resolve() == run.folder.resolve():
+                return run
+        names = ", ".join(run.folder.name for run in self.list()) or "(none)"
+        raise ArtifactError(f"{self.folder}: there is no stage {reference!r}. Finished stages: {names}.")
+
+
+def init_project(folder: Path, given: dict[str, Any], classes: Path | None) -> Project:
+    """Create a project, or give an existing one other data or settings; nothing finished is touched.
+
+    Args:
+        folder: The project's folder.
+        given: Fields of ProjectSettings the user gave; the rest keeps its value or default.
+        classes: A classes.toml, or None for the source's (without a source: the target's).
+
+    Raises:
+        ConfigError: a setting that does not fit, or no class list anywhere.
+        DataError: data that cannot be read.
+    """
+    existing = folder / "project.toml"
+    given = {"name": folder.resolve().name, **given} if not existing.is_file() else given
+    toml_overrides = [f"{key}={_toml(value)}" for key, value in given.items() if value is not None]
+    settings = load_config(ProjectSettings, existing if existing.is_file() else None, toml_overrides)
+    for kind, name in (("method", settings.adapt_method), ("method", settings.retrain_method), ("selector", settings.strategy)):
+        catalog.entry(kind, name)
+    manifests = {domain: read_spec(text) for domain in DOMAINS if (text := getattr(settings, domain))}
+    class_set = _class_set(folder, manifests, classes)
+    folder.mkdir(parents=True, exist_ok=True)
+    for domain, manifest in manifests.items():
+        if manifest.classes.name == UNLISTED:  # labels without a list of their own have the project's ids
+            manifest = replace(manifest, classes=class_set)
+        write_manifest(folder / "manifests" / domain, manifest)
+    write_atomic(folder / "classes.toml", class_set.to_toml().encode())
+    write_atomic(existing, to_toml(settings).encode())
+    return Project.open(folder)
+
+
+def read_spec(text: str) -> Manifest:
+    """Return the manifest that a SPEC describes; relative paths are relative to the working directory.
+
+    Raises:
+        DataError, UnknownNameError: the SPEC or its folder cannot be read.
+    """
+    spec = Spec.parse(text)
+    manifest: Manifest = catalog.entry("reader", spec.reader).load()(spec)
+    return manifest
+
+
+def _class_set(folder: Path, manifests: dict[str, Manifest], classes: Path | None) -> ClassSet:
+    if classes:
+        return ClassSet.from_toml(classes)
+    if (folder / "classes.toml").is_file():
+        return ClassSet.from_toml(folder / "classes.toml")
+    for domain in ("source", "validation", "target"):
+        if domain in manifests and manifests[domain].classes.name != UNLISTED:
+            return manifests[domain].classes
+    raise ConfigError(f"{folder}: no class list. Give --classes FILE (a classes.toml).")
+
+
+def _toml(value: Any) -> str:
+    text = str(value)
+    return text.lower() if isinstance(value, bool) else text

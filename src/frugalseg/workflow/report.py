@@ -1,0 +1,218 @@
+"""`report`: everything the project's stages wrote down, on one page."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from frugalseg.core.artifact import RunInfo, write_atomic
+from frugalseg.core.chance import key_hash
+from frugalseg.core.records import Answer, Frame, Query
+from frugalseg.core.table import read_records
+from frugalseg.data.batches import ImageCache
+from frugalseg.data.labels import LabelReader
+from frugalseg.evaluation.compare import CurvePoint
+from frugalseg.evaluation.confusion import Confusions
+from frugalseg.evaluation.report import EvaluatedModel, LedgerRow, ReportData, Role, ShownFrame, StageRecord, write_report
+from frugalseg.models.store import load_model, read_model_info
+from frugalseg.training.predict import Predictor
+from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
+from frugalseg.workflow.stage import Options, StageResult, run_stage
+
+EVERYTHING = "every frame in full"
+QUESTION_FRAMES, PREDICTION_FRAMES = 4, 4
+
+
+def report_stage(project: Project, options: Options) -> StageResult:
+    """Write `report.html` from all finished stages; the newest one is also at PROJECT/report.html."""
+    runs = [run for run in project.list() if not run.name.startswith("report")]
+    inputs = {run.folder.name: run.folder for run in runs}
+    if options.dry_run:
+        return StageResult("report", None, {"stages": sorted(inputs)})
+
+    def work(folder: Path) -> dict[str, Any]:
+        write_report(folder / "report.html", _collect(project, runs))
+        return {"report": "report.html"}
+
+    result = run_stage(project, "report", inputs, {"title": project.settings.name}, work, options)
+    write_atomic(project.folder / "report.html", (result.where / "report.html").read_bytes())
+    return result
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A stage with a model, the stage that scored it, and what people had spent when it was trained."""
+
+    run: RunInfo
+    evaluation: RunInfo
+    name: str
+    human_seconds: float
+    role: Role
+
+
+def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
+    scored = _scored(project, runs)
+    models = tuple(
+        EvaluatedModel.measure(
+            name=item.name,
+            confusions=Confusions.load(item.evaluation.folder / CONFUSIONS),
+            human_seconds=item.human_seconds,
+            role=item.role,
+            note=item.run.folder.name,
+        )
+        for item in scored
+    )
+    curve = tuple(
+        CurvePoint(
+            model.human_seconds / 60,
+            model.miou.value,
+            model.miou.low,
+            model.miou.high,
+            model.name,
+            "this project" if model.role is Role.STEP else str(model.role),
+        )
+        for model in models
+    )
+    simulated = any(run.extra.get("simulated") for run in runs)
+    notes = ("Answers were simulated from ground truth; the seconds are ANNOTATION's priors, not measured.",) if simulated else ()
+    return ReportData(
+        title=f"{project.settings.name}: what people's time bought",
+        project=project.settings.name,
+        classes=project.classes,
+        models=models,
+        curve=curve,
+        frames=(*_question_frames(project, runs), *_prediction_frames(project, scored)),
+        ledger=tuple(_ledger_row(project, run) for run in runs if run.name.startswith("label")),
+        stages=tuple(map(_stage_record, runs)),
+        environment=runs[-1].versions if runs else {},
+        budget=project.settings.budget,
+        notes=notes,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def _scored(project: Project, runs: list[RunInfo]) -> list[_Scored]:
+    """Return scored models, the last evaluation of each, with names that differ."""
+    by_model = {run.input("model").parent.name: run for run in runs if run.name.startswith("evaluate")}
+    found, names = [], set()
+    for run in runs:
+        if run.folder.name not in by_model:
+            continue
+        strategy = _strategy(project, run)
+        name = run.name.partition("-")[2] + (f" ({strategy})" if strategy else "")
+        name = name if name not in names else f"{name} {run.ordinal}"
+        names.add(name)
+        role = _role(strategy, project.settings.strategy)
+        found.append(_Scored(run, by_model[run.folder.name], name, human_seconds(project, run), role))
+    return found
+
+
+def _role(strategy: str | None, own: str) -> Role:
+    if strategy == EVERYTHING:
+        return Role.UPPER_BOUND
+    return Role.CONTROL if strategy and strategy.startswith("random") and strategy != own else Role.STEP
+
+
+def _strategy(project: Project, run: RunInfo) -> str | None:
+    if not run.has_input("answers"):
+        return None
+    answers = project.run(str(run.input("answers")))
+    if not answers.has_input("questions"):
+        return EVERYTHING
+    return project.run(str(answers.input("questions"))).name.partition("-")[2]
+
+
+def human_seconds(project: Project, run: RunInfo) -> float:
+    """Return the people's seconds that went into a stage's model: its own answers and those of the models before it."""
+    seconds = 0.0
+    if run.has_input("answers"):
+        seconds += project.run(str(run.input("answers"))).extra["human_seconds"]
+    if run.has_input("model"):
+        seconds += human_seconds(project, project.run(str(run.input("model").parent)))
+    return seconds
+
+
+def _ledger_row(project: Project, run: RunInfo) -> LedgerRow:
+    if not run.has_input("questions"):
+        frames = int(run.extra["answers"])
+        seconds = float(run.extra["human_seconds"])
+        return LedgerRow(f"{run.folder.name}: {EVERYTHING}", frames, frames, 0, 0, 0, seconds, simulated=True)
+    selection = project.run(str(run.input("questions")))
+    return LedgerRow.count(
+        f"{run.folder.name}: {selection.name.partition('-')[2]}, {selection.config['budget']}",
+        read_records(selection.folder / QUESTIONS, Query),
+        read_records(run.folder / ANSWERS, Answer),
+        simulated=bool(run.extra.get("simulated")),
+    )
+
+
+def _stage_record(run: RunInfo) -> StageRecord:
+    return StageRecord(
+        name=run.folder.name,
+        command=tuple(run.command),
+        config=run.config,
+        seed=run.seed,
+        wall_s=run.wall_s,
+        device_s=run.device_s,
+        fingerprint=run.fingerprint,
+    )
+
+
+def _question_frames(project: Project, runs: list[RunInfo]) -> list[ShownFrame]:
+    """Frames with the entropy map, cells, points and answers of the last answered round that was not a control."""
+    answered = [run for run in runs if run.name.startswith("label") and run.has_input("questions")]
+    chosen = [run for run in answered if project.run(str(run.input("questions"))).name.endswith(project.settings.strategy)]
+    if not answered:
+        return []
+    run = (chosen or answered)[-1]
+    selection = project.run(str(run.input("questions")))
+    queries = read_records(selection.folder / QUESTIONS, Query)
+    answers = read_records(run.folder / ANSWERS, Answer)
+    target, cache = project.manifest("target"), ImageCache(0)
+    reader = LabelReader(target.classes, project.classes)
+    shown = []
+    for path in sorted(selection.folder.rglob("entropy/**/*.png"))[:QUESTION_FRAMES]:
+        key = path.relative_to(selection.folder / "entropy").with_suffix("").as_posix()
+        frame, asked = target.by_key[key], tuple(query for query in queries if query.key == key)
+        ids = {query.id for query in asked}
+        shown.append(
+            ShownFrame(
+                key=f"{key} (target)",
+                image=cache.read(frame),
+                truth=reader.read(frame) if frame.label else None,
+                entropy_01=np.asarray(Image.open(path), np.float32) / 255,
+                queries=asked,
+                answers=tuple(answer for answer in answers if answer.query in ids),
+            )
+        )
+    return shown
+
+
+def _prediction_frames(project: Project, scored: list[_Scored]) -> list[ShownFrame]:
+    """Validation frames with the truth and every scored model's prediction side by side."""
+    if not scored:
+        return []
+    validation, cache = project.manifest("validation"), ImageCache()
+    frames = sorted(validation.frames, key=lambda frame: key_hash(frame.key))[:PREDICTION_FRAMES]
+    reader = LabelReader(validation.classes, project.classes)
+    predictions: dict[str, dict[str, NDArray[np.uint8]]] = {frame.key: {} for frame in frames}
+    for item in scored:
+        for frame, ids in _predictions(item.run.folder / MODEL, frames, cache):
+            predictions[frame.key][item.name] = ids
+    return [
+        ShownFrame(frame.key, cache.read(frame), truth=reader.read(frame), predictions=predictions[frame.key])
+        for frame in frames
+    ]
+
+
+def _predictions(model: Path, frames: list[Frame], cache: ImageCache) -> list[tuple[Frame, NDArray[np.uint8]]]:
+    info = read_model_info(model)
+    predictor = Predictor(load_model(model), (info["input_height"], info["input_width"]))
+    return [
+        (frame, logits_CHW.argmax(dim=0).cpu().numpy().astype(np.uint8))
+        for frame, logits_CHW in predictor.frames(frames, cache.read)
+    ]

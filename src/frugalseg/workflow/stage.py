@@ -1,0 +1,72 @@
+"""How every stage runs: begin a folder, do the work, commit; a stage that is done already is not done again."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from frugalseg.core.artifact import Stage
+from frugalseg.workflow.project import Project
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every verb takes: a settings file, `key=value` settings, whether to only say what would be done, and quiet."""
+
+    config: Path | None = None
+    overrides: tuple[str, ...] = ()
+    dry_run: bool = False
+    quiet: bool = False
+
+    def say(self, text: str) -> None:
+        """Tell the user something on stderr, unless asked to be quiet."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A finished stage: its folder, what it found, and whether it had been done before.
+
+    After a dry run `folder` is None and `found` says what would have been done.
+    """
+
+    name: str
+    folder: Path | None
+    found: dict[str, Any] = field(default_factory=dict)
+    done_before: bool = False
+
+    @property
+    def where(self) -> Path:
+        """The folder of a stage that ran."""
+        assert self.folder is not None, "a dry run has no folder"
+        return self.folder
+
+
+def run_stage(
+    project: Project,
+    name: str,
+    inputs: dict[str, Path],
+    config: dict[str, Any],
+    work: Callable[[Path], dict[str, Any]],
+    options: Options,
+    seed: int = 0,
+) -> StageResult:
+    """Run `work(folder)` for these inputs and settings, or return what an earlier run of the same found.
+
+    `work` may be killed and called again on the same folder: it goes on from what it finds there.
+
+    Raises:
+        ArtifactError: an input is missing, or another process works on the same stage.
+    """
+    project.runs.mkdir(parents=True, exist_ok=True)
+    stage = Stage(project.runs, name, inputs, config, sys.argv, seed)
+    done = stage.done()
+    if done:
+        options.say(f"{done.folder.name}: done before.")
+        return StageResult(name, done.folder, done.extra, done_before=True)
+    with stage:
+        finished = stage.commit(work(stage.folder))
+    options.say(f"{finished.folder.name}: done in {finished.wall_s:.0f} s.")
+    return StageResult(name, finished.folder, finished.extra)

@@ -1,0 +1,43 @@
+"""`status`: what is finished, what it cost, and what comes next."""
+
+from typing import Any
+
+from frugalseg.workflow.project import Project
+
+
+def status(project: Project) -> dict[str, Any]:
+    """Return the project's stages in order, people's seconds so far, and the next command."""
+    stages = []
+    for run in project.list():
+        row = {"stage": run.folder.name, "wall_s": run.wall_s, **_headline(run.extra)}
+        stages.append(row)
+    return {
+        "project": project.settings.name,
+        "folder": str(project.folder),
+        "data": {domain: len(project.manifest(domain)) for domain in ("source", "target", "validation") if project.has(domain)},
+        "stages": stages,
+        "human_seconds": sum(run.extra.get("human_seconds", 0.0) for run in project.list()),
+        "next": next_command(project),
+    }
+
+
+def next_command(project: Project) -> str:
+    """Return the command that carries the project on."""
+    names = [run.name for run in project.list()]
+    folder = project.folder
+    stages = [name for name in names if not name.startswith(("check", "evaluate", "report"))]
+    if not stages:
+        return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"
+    if stages[-1].startswith("select"):
+        return f"frugalseg label {folder}"
+    if stages[-1].startswith("label"):
+        return f"frugalseg retrain {folder} --method {project.settings.retrain_method}"
+    if stages[-1] == "adapt-source_only" and project.settings.adapt_method != "source_only":
+        return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"
+    if stages[-1].startswith("retrain") and not names[-1].startswith("report"):
+        return f"frugalseg evaluate {folder} && frugalseg report {folder}"
+    return f"frugalseg select {folder} --strategy {project.settings.strategy}"
+
+
+def _headline(extra: dict[str, Any]) -> dict[str, Any]:
+    return {name: extra[name] for name in ("miou", "questions", "answers", "human_seconds", "report") if name in extra}

@@ -1,0 +1,180 @@
+"""`adapt` and `retrain`: labels checked, pools opened, a method trained, its model saved."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.fabric import Fabric
+from numpy.typing import NDArray
+
+from frugalseg.core.errors import StageOrderError
+from frugalseg.data.batches import FramePool, human_masks
+from frugalseg.data.labels import LabelReader
+from frugalseg.models.build import build
+from frugalseg.models.network import Network
+from frugalseg.models.store import load_model, save_model
+from frugalseg.training.domain_data import DomainData, Human
+from frugalseg.training.loop import train
+from frugalseg.training.progress import TrainingLog
+from frugalseg.training.settings import TrainConfig
+from frugalseg.workflow import catalog
+from frugalseg.workflow.check import check_stage
+from frugalseg.workflow.label import cells_by_key
+from frugalseg.workflow.project import MODEL, Project
+from frugalseg.workflow.stage import Options, StageResult, run_stage
+
+def adapt(project: Project, method: str | None, start: Path | None, options: Options) -> StageResult:
+    """Train without people's answers. `start` is the folder of a stage with a model to go on from.
+
+    A method that goes on from a source model gets the project's newest source_only one; it is trained where there is none.
+
+    Raises:
+        StageOrderError: the method learns from people's answers.
+    """
+    method = method or project.settings.adapt_method
+    catalog.entry("method", method)
+    if method in catalog.WITH_ANSWERS:
+        raise StageOrderError(f"{method} learns from people's answers: frugalseg retrain {project.folder} --method {method}")
+    config = project.stage_config("method", method, options.config, list(options.overrides))
+    if start is None and config.start == "checkpoint":
+        start = _source_model(project, options)
+    return _train_stage(project, "adapt", method, config, start, None, options)
+
+
+def retrain(project: Project, method: str | None, start: Path | None, answers: Path | None, options: Options) -> StageResult:
+    """Train with people's answers, from the network that asked the questions.
+
+    Args:
+        project: The project.
+        method: A method that learns from answers, or None for the project's.
+        start: The folder of a stage with a model, or None for the one the questions came from.
+        answers: The folder of a `label` stage, or None for the newest.
+        options: Settings.
+
+    Raises:
+        StageOrderError: nothing has been answered yet, or the method does not learn from answers.
+    """
+    method = method or project.settings.retrain_method
+    catalog.entry("method", method)
+    if method not in catalog.WITH_ANSWERS:
+        raise StageOrderError(
+            f"{method} does not learn from people's answers: frugalseg adapt {project.folder} --method {method}\n"
+            f"Methods that do: {', '.join(catalog.WITH_ANSWERS)}."
+        )
+    config = project.stage_config("method", method, options.config, list(options.overrides))
+    if answers is None:
+        remedy = f"frugalseg select {project.folder}, then frugalseg label {project.folder}"
+        answers = project.latest(("label",), "an answered round of questions", remedy).folder
+    if start is None:
+        start = _asking_model(project, answers)
+    return _train_stage(project, "retrain", method, config, start, answers, options)
+
+
+def _asking_model(project: Project, answers: Path) -> Path:
+    """Return the stage whose model asked; for frames labelled in full the newest without answers."""
+    run = project.run(str(answers))
+    if run.has_input("questions"):
+        return project.run(str(run.input("questions"))).input("model").parent
+    return project.latest(("adapt",), "an adapted model", f"frugalseg adapt {project.folder}").folder
+
+
+def _source_model(project: Project, options: Options) -> Path:
+    found = [run for run in project.list() if run.name == "adapt-source_only"]
+    if found:
+        return found[-1].folder
+    if options.dry_run:
+        return project.runs / "(a source_only model, to be trained first)"
+    options.say("No source model yet: training source_only first.")
+    return adapt(project, "source_only", None, Options(quiet=options.quiet)).where
+
+
+def _train_stage(
+    project: Project, verb: str, method: str, config: TrainConfig, start: Path | None, answers: Path | None, options: Options
+) -> StageResult:
+    inputs = {"source": project.manifest_folder("source"), "target": project.manifest_folder("target")}
+    inputs["classes"] = project.folder / "classes.toml"
+    if project.settings.weights and project.settings.weights != "hub":
+        inputs["weights"] = Path(project.settings.weights)
+    if start is not None:
+        inputs["model"] = start / MODEL
+    if answers is not None:
+        inputs["answers"] = answers
+    settings = {"method": method, "network": project.settings.network, "channels": project.settings.channels}
+    settings |= {"weights": project.settings.weights, **config.model_dump(mode="json")}
+    if options.dry_run:
+        return StageResult(f"{verb}-{method}", None, {"inputs": {k: str(v) for k, v in inputs.items()}, "config": settings})
+    pixels_C = check_stage(project, "source", options)
+
+    def work(folder: Path) -> dict[str, Any]:
+        return _Training(project, method, config, start, answers, pixels_C, options).run(folder)
+
+    return run_stage(project, f"{verb}-{method}", inputs, settings, work, options, seed=config.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """Everything one training stage needs."""
+
+    project: Project
+    method: str
+    config: TrainConfig
+    start: Path | None
+    answers: Path | None
+    pixels_C: NDArray[np.int64]
+    options: Options
+
+    def run(self, folder: Path) -> dict[str, Any]:
+        """Train in `folder`, save the model there, and return what is worth knowing."""
+        fabric = Fabric(accelerator="auto", devices=1, precision=self.config.precision)
+        log = TrainingLog(folder / "log.jsonl", self.method, quiet=self.options.quiet)
+        try:
+            method = catalog.entry("method", self.method).load()(self._network(), self.config, fabric, self._data())
+            network = train(method, folder, fabric, log)
+        finally:
+            log.close()
+        extra = {"method": self.method, "input_height": self.config.height, "input_width": self.config.width}
+        save_model(folder / MODEL, network, extra)
+        summaries = _summaries(folder)
+        _sweep(folder)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        return {"method": self.method, "parameters": parameters, "device": str(fabric.device), "phases": summaries}
+
+    def _network(self) -> Network:
+        settings = self.project.settings
+        if self.start is not None and self.config.start == "checkpoint":
+            return load_model(self.start / MODEL)
+        return build(
+            settings.network, self.project.classes, settings.channels, weights=settings.weights, seed=self.config.seed
+        )
+
+    def _data(self) -> DomainData:
+        project, human = self.project, None
+        source, target = project.manifest("source"), project.manifest("target")
+        reader = LabelReader(source.classes, project.classes)
+        if self.answers is not None:
+            human = Human(self.answers / "partial", cells_by_key(project, self.answers))
+        return DomainData(
+            source=FramePool(source.frames, human_masks(reader.read)),
+            target=FramePool(target.frames),
+            pixels_C=self.pixels_C,
+            human=human,
+            teacher=load_model(self.start / MODEL) if self.start is not None else None,
+        )
+
+
+def _summaries(folder: Path) -> dict[str, Any]:
+    """Collect what phases wrote down about themselves."""
+    return {
+        path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/*.json")) if path.parent.name != MODEL
+    }
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what only resume needed: checkpoints, and label maps that can be made again from the model."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    for kind in ("labels", "provenance"):
+        for path in folder.glob(f"*/{kind}"):
+            shutil.rmtree(path)

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from frugalseg.acquisition.view import FrameView
+from frugalseg.core.errors import DataError
+
+PREDICTION = np.zeros((2, 3), np.uint8)
+
+
+def entropy(value):
+    return np.full((2, 3), value, np.float32)
+
+
+def test_a_view_knows_its_size():
+    assert FrameView("a", entropy(0.5), PREDICTION).size_HW == (2, 3)
+
+
+def test_rounding_of_half_precision_is_let_pass():
+    FrameView("a", entropy(1.0004), PREDICTION)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.1, 2.9])
+def test_an_entropy_that_is_none_is_refused_by_name(value):
+    broken = entropy(0.5)
+    broken[1, 2] = value
+    with pytest.raises(DataError, match="drive_007: entropy .* expected 0 to 1"):
+        FrameView("drive_007", broken, PREDICTION)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "askable", "message"),
+    [
+        (np.zeros((3, 2), np.uint8), None, r"prediction map is \(3, 2\)"),
+        (PREDICTION, np.ones((4, 3), bool), r"askable map is \(4, 3\)"),
+        (PREDICTION, np.full((2, 3), 255, np.uint8), "askable map is uint8; expected bool"),
+    ],
+)
+def test_maps_that_do_not_fit_are_refused(prediction, askable, message):
+    with pytest.raises(DataError, match=message):
+        FrameView("a", entropy(0.5), prediction, askable)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 2, 3)])
+def test_an_entropy_map_has_height_and_width(shape):
+    with pytest.raises(DataError, match="expected height x width"):
+        FrameView("a", np.zeros(shape, np.float32), np.zeros(shape, np.uint8))
