@@ -77,13 +77,21 @@ def run_seed(data: Path, work: Path, seed: int, dev: bool, rows: list[str]) -> d
     def score(name: str, trained) -> None:
         result = evaluate_stage(project, trained.where, quiet).found
         training_s = json.loads((trained.where / "run.json").read_text())["wall_s"]
-        found[name] = {"miou": result["miou"], "six": result["subsets"]["frequent"], "iou": result["iou"], "s": training_s}
+        found[name] = {
+            "miou": result["miou"],
+            "six": result["subsets"]["frequent"],
+            "iou": result["iou"],
+            "s": training_s,
+        }
         print(f"seed {seed} {name}: {100 * result['miou']:.1f} ({training_s:.0f} s)", file=sys.stderr, flush=True)
 
     source = adapt(project, "source_only", None, quiet)
     score("source only", source)
     if "adabn" in rows:
-        score("source only + target statistics", adapt(project, "source_only", None, Options(overrides=("recompute_statistics=64",), quiet=True)))
+        score(
+            "source only + target statistics",
+            adapt(project, "source_only", None, Options(overrides=("recompute_statistics=64",), quiet=True)),
+        )
     adapted = adapt(project, "cbst", source.where, quiet)
     score("cbst", adapted)
     for strategy in ("entropy_patches", "random_patches", "random_points"):
@@ -102,9 +110,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=os.environ.get("FRUGALSEG_DATA"), help="default: $FRUGALSEG_DATA")
     parser.add_argument("--work", type=Path, default=Path("real_pair_runs"), help="where the projects go")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", nargs="*", default=["adabn", "entropy_patches", "random_patches", "random_points", "all"])
+    parser.add_argument(
+        "--rows", nargs="*", default=["adabn", "entropy_patches", "random_patches", "random_points", "all"]
+    )
     parser.add_argument("--jobs", type=int, default=2, help="seeds at a time, one thread each")
-    parser.add_argument("--dev", action="store_true", help="development split: train on drive 0016E5, score drive 0006R0")
+    parser.add_argument(
+        "--dev", action="store_true", help="development split: train on drive 0016E5, score drive 0006R0"
+    )
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help="folder for the dated result file")
     options = parser.parse_args()
@@ -161,13 +173,21 @@ def table(found: list[dict[str, dict[str, float]]], options: argparse.Namespace,
         return f"{100 * (statistics.mean(seed[row]['miou'] for seed in found) - low) / (high - low):.0f} %"
 
     command = "python benchmarks/real_pair.py " + " ".join(sys.argv[1:])
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
-    test = "development split (drive 0006R0; trained on 0016E5)" if options.dev else "camvid-day/test (drive Seq05VD, 171 frames)"
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
+    )
+    test = (
+        "development split (drive 0006R0; trained on 0016E5)"
+        if options.dev
+        else "camvid-day/test (drive Seq05VD, 171 frames)"
+    )
     lines = [
         f"# carla34 → camvid-day, {datetime.now(UTC):%Y-%m-%d}",
         "",
         f"mIoU of 10 classes on {test}, mean ± sd over seeds {', '.join(map(str, options.seeds))}; `shuffle_lite`, input 320x240, "
-        "last checkpoint, one CPU thread a run. *Six*: mean IoU of " + ", ".join(FREQUENT) + ". *Gap*: share of the way from "
+        "last checkpoint, one CPU thread a run. *Six*: mean IoU of "
+        + ", ".join(FREQUENT)
+        + ". *Gap*: share of the way from "
         "source only to all labels.",
         "",
         "| what | mIoU | six | gap | training s | each seed |",
@@ -177,7 +197,13 @@ def table(found: list[dict[str, dict[str, float]]], options: argparse.Namespace,
         each = " · ".join(f"{100 * seed[row]['miou']:.1f}" for seed in found)
         share = gap(row) if "all labels" in found[0] else "–"
         lines.append(f"| {row} | {cell(row, 'miou')} | {cell(row, 'six')} | {share} | {cell(row, 's', 1.0)} | {each} |")
-    lines += ["", "IoU of each class, mean over seeds:", "", "| what | " + " | ".join(NAMES[:10]) + " |", "|---" * 11 + "|"]
+    lines += [
+        "",
+        "IoU of each class, mean over seeds:",
+        "",
+        "| what | " + " | ".join(NAMES[:10]) + " |",
+        "|---" * 11 + "|",
+    ]
     for row in found[0]:
         means = [f"{100 * statistics.mean(seed[row]['iou'][name] or 0.0 for seed in found):.0f}" for name in NAMES[:10]]
         lines.append(f"| {row} | " + " | ".join(means) + " |")
@@ -186,7 +212,9 @@ def table(found: list[dict[str, dict[str, float]]], options: argparse.Namespace,
         f"Command: `{command}` ({seconds / 60:.0f} min in all; `training s` is wall time of the row's own stage). "
         f"frugalseg {frugalseg.__version__} at {commit.stdout.strip()}, torch {torch.__version__}, Python {platform.python_version()}.",
         "",
-        "Settings: " + "; ".join(f"{method}: {text.strip().replace(chr(10), ', ')}" for method, text in SETTINGS.items()) + ".",
+        "Settings: "
+        + "; ".join(f"{method}: {text.strip().replace(chr(10), ', ')}" for method, text in SETTINGS.items())
+        + ".",
         "",
     ]
     return "\n".join(lines)

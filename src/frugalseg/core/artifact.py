@@ -1,8 +1,9 @@
 """A stage's folder: work in a hidden folder, written down in run.json, renamed into place when it is whole.
 
-`PARENT/.part-<name>-<fingerprint>` is where work goes on (and goes on again after a kill); `PARENT/0003-<name>-<fingerprint>`
-is finished and never changes. The fingerprint covers the stage's name, its settings, its seed, the content of every input
-and the product's version: the same again is the same folder.
+`PARENT/.part-<name>-<fingerprint>` is where work goes on (and goes on again after a kill);
+`PARENT/0003-<name>-<fingerprint>`
+is finished and never changes. The fingerprint covers the stage's name, its settings, its seed, the content of every
+input and the product's version: the same again is the same folder.
 """
 
 import fcntl
@@ -169,7 +170,9 @@ class RunInfo:
             ArtifactError: there was no such input.
         """
         if not self.has_input(name):
-            raise ArtifactError(f"{self.folder}: this stage had no input {name!r}, only {sorted(self.content['inputs'])}.")
+            raise ArtifactError(
+                f"{self.folder}: this stage had no input {name!r}, only {sorted(self.content['inputs'])}."
+            )
         return Path(os.path.normpath(self.folder / self.content["inputs"][name]["path"]))
 
 
@@ -207,7 +210,8 @@ def verify(folder: Path) -> None:
     if wrong:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise ArtifactError(
-            f"{folder}: {', '.join(wrong[:5])}{more} changed after the stage was finished. Remove the folder and run it again."
+            f"{folder}: {', '.join(wrong[:5])}{more} changed after the stage was finished.\n"
+            "Remove the folder and run the stage again."
         )
 
 
@@ -219,7 +223,13 @@ class Stage:
     """
 
     def __init__(
-        self, runs: Path, name: str, inputs: Mapping[str, Path], config: Mapping[str, Any], command: Sequence[str], seed: int
+        self,
+        runs: Path,
+        name: str,
+        inputs: Mapping[str, Path],
+        config: Mapping[str, Any],
+        command: Sequence[str],
+        seed: int,
     ) -> None:
         self._runs, self._name, self._config, self._command, self._seed = runs, name, config, command, seed
         self._inputs = {key: {"path": str(path), "sha256": content_hash(path)} for key, path in sorted(inputs.items())}
@@ -291,7 +301,10 @@ class Stage:
         path = self.folder / "spent.json"
         spent = json.loads(path.read_text()) if path.is_file() else {"wall_s": 0.0, "device_s": 0.0}
         now = {"wall_s": time.monotonic(), "device_s": time.process_time()}
-        spent = {"wall_s": spent["wall_s"] + now["wall_s"] - self._wall_s, "device_s": spent["device_s"] + now["device_s"] - self._device_s}
+        spent = {
+            "wall_s": spent["wall_s"] + now["wall_s"] - self._wall_s,
+            "device_s": spent["device_s"] + now["device_s"] - self._device_s,
+        }
         self._wall_s, self._device_s = now["wall_s"], now["device_s"]
         path.write_text(json.dumps(spent))
         return spent

@@ -216,9 +216,7 @@ class ClassSet:
                 lines.append(f"aliases = [{', '.join(map(_quote, entry.aliases))}]")
         if self.subsets:
             lines += ["", "[subsets]"]
-            lines += [
-                f"{_quote(name)} = [{', '.join(map(_quote, members))}]" for name, members in self.subsets.items()
-            ]
+            lines += [f"{_quote(name)} = [{', '.join(map(_quote, members))}]" for name, members in self.subsets.items()]
         return "\n".join(lines) + "\n"
 
 

@@ -64,7 +64,9 @@ def read_label(path: Path, pixel_cap: int = PIXEL_CAP) -> NDArray[np.uint16]:
     """
     with _open(path, pixel_cap) as image:
         if image.format not in ("PNG", "TIFF", "BMP"):
-            raise ImageFileError(f"{path}: a label in {image.format} has lost its ids to compression. Expected PNG or TIFF.")
+            raise ImageFileError(
+                f"{path}: a label in {image.format} has lost its ids to compression. Expected PNG or TIFF."
+            )
         if image.mode.startswith("I"):
             deep = _read_deep(path)
             return _turn(deep[..., 0] if deep.ndim == 3 else deep, image).astype(np.uint16)
@@ -114,10 +116,10 @@ def file_sha256(path: Path) -> str:
 
 
 def encode_rle(mask_HW: NDArray[np.bool_]) -> list[int]:
-    """Return run lengths of a mask, row by row, beginning with the number of False pixels (0 where it starts with True)."""
+    """Return run lengths of a mask, row by row, beginning with the number of False pixels (0 if it starts with True)."""
     flat = np.concatenate([[False], np.asarray(mask_HW, bool).ravel()])
     edges = np.flatnonzero(flat[1:] != flat[:-1])
-    return np.diff(np.concatenate([[0], edges, [flat.size - 1]])).astype(int).tolist()
+    return [int(count) for count in np.diff(np.concatenate([[0], edges, [flat.size - 1]]))]
 
 
 def decode_rle(counts: list[int], size_HW: tuple[int, int]) -> NDArray[np.bool_]:
@@ -130,7 +132,9 @@ def decode_rle(counts: list[int], size_HW: tuple[int, int]) -> NDArray[np.bool_]
     if not all(isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= pixels for count in counts):
         raise ImageFileError(f"run lengths must be whole numbers from 0 to {pixels}.")
     if sum(counts) != pixels:
-        raise ImageFileError(f"run lengths add up to {sum(counts)}, the mask has {size_HW[0]} x {size_HW[1]} = {pixels} pixels.")
+        raise ImageFileError(
+            f"run lengths add up to {sum(counts)}, the mask has {size_HW[0]} x {size_HW[1]} = {pixels} pixels."
+        )
     values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape(size_HW)
 
@@ -154,7 +158,9 @@ def _open(path: Path, pixel_cap: int) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise ImageFileError(f"{path}: no image of a format we accept ({', '.join(FORMATS)}), or damaged at its start.") from error
+        raise ImageFileError(
+            f"{path}: no image of a format we accept ({', '.join(FORMATS)}), or damaged at its start."
+        ) from error
     except Image.DecompressionBombError as error:
         raise ImageFileError(f"{path}: more pixels than the limit of {pixel_cap:,}. Scale it down.") from error
     except Exception as error:
@@ -219,7 +225,7 @@ def _is_deep(path: Path, image: Image.Image) -> bool:
         with open(path, "rb") as file:
             return file.read(25)[24:25] == b"\x10"
     bits = getattr(image, "tag_v2", {}).get(258, (8,)) if image.format == "TIFF" else (8,)
-    return max(bits if isinstance(bits, tuple) else (bits,)) > 8
+    return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
 
 
 def _read_deep(path: Path) -> NDArray[Any]:

@@ -46,7 +46,8 @@ class Setting(NamedTuple):
 def load_config(model: type[Model], toml_path: Path | None = None, overrides: Sequence[str] = ()) -> Model:
     """Return `model` filled from a flat TOML file and then from `key=value` overrides.
 
-    An override's value is read as TOML (`rows=8`, `scales=[0.5, 1]`); what is no TOML, or does not fit as TOML, is text.
+    An override's value is read as TOML (`rows=8`, `scales=[0.5, 1]`); what is no TOML, or does not fit as TOML, is
+    text.
 
     Raises:
         ConfigError: listing every unknown key (with the nearest name) and every value that does not fit.
@@ -59,7 +60,9 @@ def load_config(model: type[Model], toml_path: Path | None = None, overrides: Se
         key, equals, text = override.partition("=")
         key, text = key.strip(), text.strip()
         if not equals:
-            mistakes.append(f"{override!r} is no setting. Write key=value, e.g. {next(iter(model.model_fields), 'key')}=…")
+            mistakes.append(
+                f"{override!r} is no setting. Write key=value, e.g. {next(iter(model.model_fields), 'key')}=…"
+            )
             continue
         content[key], origin[key], texts[key] = _toml_or_text(text), "command line", text
     content = {key: None if value == NONE and _takes_none(model, key) else value for key, value in content.items()}
@@ -89,7 +92,9 @@ def describe(model: type[Config]) -> list[Setting]:
     """Return one line a field, in the order of the class: for `--help`, the docs and the report."""
     rows = []
     for name, info in model.model_fields.items():
-        rows.append(Setting(name, _type_text(info.annotation), _default_text(model, name, info), info.description or ""))
+        rows.append(
+            Setting(name, _type_text(info.annotation), _default_text(model, name, info), info.description or "")
+        )
     return rows
 
 
@@ -121,7 +126,9 @@ def _validate(
             return model.model_validate_json(json.dumps(as_text, default=str), strict=True), []
         except ValidationError as error:
             still_wrong = {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]}
-            errors = [detail for detail in errors if not detail["loc"] or str(detail["loc"][0]) in still_wrong] or error.errors()
+            errors = [
+                detail for detail in errors if not detail["loc"] or str(detail["loc"][0]) in still_wrong
+            ] or error.errors()
     return None, errors
 
 
@@ -158,4 +165,6 @@ def _default_text(model: type[Config], name: str, info: FieldInfo) -> str:
     default = info.get_default(call_default_factory=True)
     if default is None:
         return NONE
-    return toml_value(model.__pydantic_serializer__.to_python(model.model_construct(**{name: default}), mode="json")[name])
+    return toml_value(
+        model.__pydantic_serializer__.to_python(model.model_construct(**{name: default}), mode="json")[name]
+    )

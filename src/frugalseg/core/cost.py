@@ -1,4 +1,4 @@
-"""What an answer costs a person, the budget grammar, and what has been spent. The currency is seconds of people's time."""
+"""What an answer costs a person, the budget grammar, and what has been spent; all in seconds of people's time."""
 
 import math
 import re
@@ -42,7 +42,9 @@ class CostModel:
             low = math.ulp(0.0) if entry.name.endswith("_s") else 0.0
             high = 1.0 if entry.name == "ambiguous_rate" else math.inf
             if not (math.isfinite(value) and low <= value <= high):
-                raise ConfigError(f"cost model: {entry.name} = {value} is out of range; the default is {entry.default}.")
+                raise ConfigError(
+                    f"cost model: {entry.name} = {value} is out of range; the default is {entry.default}."
+                )
 
     def each(self, kind: str) -> float:
         """Return the seconds of one answer of `kind`: point, boundary_point, region, review or image.
@@ -210,7 +212,7 @@ class Ledger:
 
     @classmethod
     def of(cls, queries: Iterable[Query], answers: Iterable[Answer]) -> "Ledger":
-        """Sum the answers by the kind of their query; the order of answers makes no difference, not even in the last bit.
+        """Sum the answers by the kind of their query; their order makes no difference, not even in the last bit.
 
         Raises:
             AnswerError: an answer to no query.

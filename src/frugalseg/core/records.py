@@ -133,7 +133,9 @@ class Query:
 
     def __post_init__(self) -> None:
         if (self.kind is QueryKind.POINT) != (self.point is not None):
-            raise DataError(f"query {self.id}: a {self.kind} query {'needs a' if self.point is None else 'has no'} point.")
+            raise DataError(
+                f"query {self.id}: a {self.kind} query {'needs a' if self.point is None else 'has no'} point."
+            )
         if self.kind is QueryKind.REGION and self.cell is None:
             raise DataError(f"query {self.id}: a region query needs its region.")
         if not math.isfinite(self.score):
@@ -198,6 +200,8 @@ class PartialLabel:
 
     def __post_init__(self) -> None:
         if self.label.shape != self.provenance.shape or self.label.ndim != 2:
-            raise DataError(f"{self.key}: label {self.label.shape} and provenance {self.provenance.shape} differ in size.")
+            raise DataError(
+                f"{self.key}: label {self.label.shape} and provenance {self.provenance.shape} differ in size."
+            )
         if ((self.label == IGNORE) != (self.provenance == Provenance.UNKNOWN)).any():
             raise DataError(f"{self.key}: each labelled pixel needs a provenance and no other pixel may have one.")

@@ -70,7 +70,9 @@ class Spec:
             ReaderError: naming each unknown option, the nearest one and all that there are.
         """
         known = tuple(known)
-        unknown = [unknown_name(f"option of reader {self.reader!r}", name, known) for name in self.options if name not in known]
+        unknown = [
+            unknown_name(f"option of reader {self.reader!r}", name, known) for name in self.options if name not in known
+        ]
         if unknown:
             raise ReaderError(f"SPEC {self}: " + "\n".join(unknown))
 

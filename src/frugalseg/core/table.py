@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,14 +26,14 @@ class _Column:
         return ".".join(self.path)
 
 
-def write_records(path: Path, records: Sequence[Record], kind: type[Record]) -> None:
+def write_records(path: Path, records: Iterable[Record], kind: type[Record]) -> None:
     """Write records of one type as a Parquet file; an empty sequence writes the columns and no row."""
     import io
 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = _columns(kind)
+    columns, records = _columns(kind), list(records)
     types_by_kind = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     arrays = {
         column.name: pa.array(
@@ -86,7 +86,9 @@ def _parquet_rows(path: Path) -> list[dict[str, Any]]:
 def _csv_rows(path: Path) -> list[dict[str, Any]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            return [{name: value if value != "" else None for name, value in row.items()} for row in csv.DictReader(file)]
+            return [
+                {name: value if value != "" else None for name, value in row.items()} for row in csv.DictReader(file)
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ArtifactError(f"{path}: cannot read this table: {error}") from error
 

@@ -224,5 +224,3 @@ def mining_centre(
         return None
     row, column = divmod(int(rng.choice(flat)), label_HW.shape[1])
     return row, column
-
-

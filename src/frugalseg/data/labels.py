@@ -93,7 +93,7 @@ def check_labels(
 def _shape_message(frame: Frame, label_HW: tuple[int, ...]) -> str:
     swapped = label_HW == (frame.width, frame.height)
     hint = (
-        "Height and width are swapped: the label was saved transposed, or only one of the two follows its EXIF rotation."
+        "Height and width are swapped: the label was saved transposed, or only one of them follows its EXIF rotation."
         if swapped
         else "Resize the label with nearest-neighbour, or check the pairing in the manifest."
     )
@@ -111,7 +111,8 @@ def _unknown_message(path: str, raw_HW: NDArray[np.uint16], unknown_HW: NDArray[
     known = sorted(raw_id for entry in classes.classes for raw_id in entry.raw_ids)
     return (
         f"{path}: ids that {classes.name!r} does not list: {listed}{more}. Known: {_ranges(known)}, "
-        f"ignored: {_ranges(sorted(classes.ignored_ids))}.\nLikely cause: {_likely_cause(raw_HW, values.tolist(), known, classes)}"
+        f"ignored: {_ranges(sorted(classes.ignored_ids))}.\n"
+        f"Likely cause: {_likely_cause(raw_HW, values.tolist(), known, classes)}"
     )
 
 
@@ -124,10 +125,14 @@ def _likely_cause(raw_HW: NDArray[np.uint16], unknown: list[int], known: list[in
     if unknown == [known[-1] + 1] and known == list(range(known[0], known[0] + len(known))):
         return "ids are off by one: the files count from 1 (or hold one class more). Shift the ids in classes.toml."
     if len(classes) == 19 and present <= CITYSCAPES_LABEL_IDS | {IGNORE}:
-        return "these are Cityscapes labelIds (0–33), not trainIds (0–18). Use the trainIds files, or list the labelIds."
+        return (
+            "these are Cityscapes labelIds (0–33), not trainIds (0–18). Use the trainIds files, or list the labelIds."
+        )
     if len(present) > 2 * len(known) + 2:
         return "many more values than classes: a grey-scale or colour picture, or a resized label with mixed edges."
-    return "a class list that does not belong to these labels. Add the ids to classes.toml, as a class or under `ignore`."
+    return (
+        "a class list that does not belong to these labels. Add the ids to classes.toml, as a class or under `ignore`."
+    )
 
 
 def _ranges(ids: list[int]) -> str:
@@ -139,5 +144,3 @@ def _ranges(ids: list[int]) -> str:
         else:
             parts.append([raw_id])
     return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}–{part[-1]}" for part in parts) or "none"
-
-

@@ -32,5 +32,6 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _located(frame: Frame, folder: Path) -> Frame:
-    paths = {name: str(folder / path) for name in ("image", "label", "mask") if (path := getattr(frame, name))}
-    return replace(frame, **paths)
+    label = None if frame.label is None else str(folder / frame.label)
+    mask = None if frame.mask is None else str(folder / frame.mask)
+    return replace(frame, image=str(folder / frame.image), label=label, mask=mask)

@@ -60,7 +60,9 @@ def draw_window(
     return Window(corner[0], corner[1], size[0], size[1])
 
 
-def cut(image_CHW: torch.Tensor, window: Window, input_hw: tuple[int, int], fill: int, *, nearest: bool) -> torch.Tensor:
+def cut(
+    image_CHW: torch.Tensor, window: Window, input_hw: tuple[int, int], fill: int, *, nearest: bool
+) -> torch.Tensor:
     """Cut `window` out of a uint8 tensor and resize it to `input_hw`; outside the frame stands `fill`."""
     height, width = image_CHW.shape[-2:]
     pads = (
@@ -74,7 +76,8 @@ def cut(image_CHW: torch.Tensor, window: Window, input_hw: tuple[int, int], fill
     top, left = window.top + pads[1], window.left + pads[0]
     part = image_CHW[..., top : top + window.height, left : left + window.width]
     mode = tv.InterpolationMode.NEAREST_EXACT if nearest else tv.InterpolationMode.BILINEAR
-    return tv.resize(part, list(input_hw), interpolation=mode, antialias=not nearest)
+    resized: torch.Tensor = tv.resize(part, list(input_hw), interpolation=mode, antialias=not nearest)
+    return resized
 
 
 def augment(
@@ -87,8 +90,8 @@ def augment(
 ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
     """Return one varied input: image (C x h x w float32 in [0, 1]), label and provenance (h x w uint8, or None).
 
-    Label maps are sampled to the nearest pixel, never mixed; single pixels that people answered are carried over by their
-    coordinates, so that none is lost when the frame shrinks.
+    Label maps are sampled to the nearest pixel, never mixed; single pixels that people answered are carried over by
+    their coordinates, so that none is lost when the frame shrinks.
 
     Args:
         image_HWC: The frame, uint8.

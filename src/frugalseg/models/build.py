@@ -17,9 +17,7 @@ HUB = "hub"
 STRIDE = 32  # of every smp architecture; smaller ones divide it
 
 
-def build(
-    name: str, classes: ClassSet, channels: int = 3, weights: str | Path | None = None, seed: int = 0
-) -> Network:
+def build(name: str, classes: ClassSet, channels: int = 3, weights: str | Path | None = None, seed: int = 0) -> Network:
     """Return a network by name: `shuffle_lite`, or `architecture:encoder` such as `deeplabv3plus:resnet101`.
 
     Args:
@@ -63,19 +61,35 @@ def _smp(name: str, classes: ClassSet, channels: int, encoder_weights: str | Non
     except KeyError as error:
         try:
             model = known[architecture.replace("_", "")](
-                encoder_name=f"tu-{encoder}", encoder_weights=encoder_weights, in_channels=channels, classes=len(classes)
+                encoder_name=f"tu-{encoder}",
+                encoder_weights=encoder_weights,
+                in_channels=channels,
+                classes=len(classes),
             )
         except Exception as second:
             raise UnknownNameError(f"network {name!r}: no encoder {encoder!r}: {second}") from error
     except Exception as error:
         if encoder_weights:
-            raise ModelError(f"{name}: the hub's weights cannot be had ({error}). Are you offline? Give a weights file.") from error
+            raise ModelError(
+                f"{name}: the hub's weights cannot be had ({error}). Are you offline? Give a weights file."
+            ) from error
         raise ModelError(f"{name}: this architecture does not go with this encoder: {error}") from error
     return Network(SmpBody(model), name, classes, channels, STRIDE, _normalization(smp, encoder))
 
 
 def _architectures(smp: Any) -> list[Any]:
-    names = ("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "PAN", "DeepLabV3", "DeepLabV3Plus", "UPerNet")
+    names = (
+        "Unet",
+        "UnetPlusPlus",
+        "MAnet",
+        "Linknet",
+        "FPN",
+        "PSPNet",
+        "PAN",
+        "DeepLabV3",
+        "DeepLabV3Plus",
+        "UPerNet",
+    )
     return [getattr(smp, name) for name in (*names, "Segformer", "DPT") if hasattr(smp, name)]
 
 
@@ -121,7 +135,9 @@ def load_encoder(network: Network, path: Path) -> None:
     """
     state = read_weights(path)
     own = network.encoder.state_dict()
-    state = {key: value for key, value in state.items() if key in own or not key.startswith(("fc.", "head.", "classifier."))}
+    state = {
+        key: value for key, value in state.items() if key in own or not key.startswith(("fc.", "head.", "classifier."))
+    }
     for key, value in state.items():
         if key in own and value.ndim == 4 and value.shape != own[key].shape and own[key].shape[1] == network.channels:
             state[key] = adapt_input_weight(value, network.channels)
@@ -161,10 +177,17 @@ def check_state(state: dict[str, Tensor], own: dict[str, Tensor], path: Path) ->
     wrong = {
         "missing": sorted(set(own) - set(state)),
         "unexpected": sorted(set(state) - set(own)),
-        "shape": [f"{k} {tuple(state[k].shape)} for {tuple(own[k].shape)}" for k in own if k in state and state[k].shape != own[k].shape],
+        "shape": [
+            f"{k} {tuple(state[k].shape)} for {tuple(own[k].shape)}"
+            for k in own
+            if k in state and state[k].shape != own[k].shape
+        ],
         "not finite": [k for k, v in state.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())],
     }
     found = {kind: names for kind, names in wrong.items() if names}
     if found:
-        lines = [f"  {kind} ({len(names)}): {', '.join(names[:5])}{' …' if len(names) > 5 else ''}" for kind, names in found.items()]
+        lines = [
+            f"  {kind} ({len(names)}): {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+            for kind, names in found.items()
+        ]
         raise ModelError(f"{path}: these weights do not fit the network.\n" + "\n".join(lines))

@@ -5,8 +5,8 @@ differ from torchvision's network of the same name, and features are wrong if on
 without mean and std; a stride-1 block splits its channels even/odd at its *start*; nothing is shuffled after a
 stride-2 block.
 
-The decoder is ours: 1x1 laterals from strides 4, 8, 16 and 32, added from the coarsest down, a depthwise-separable 3x3 after
-each sum, the image's mean feature added at the top. 0.2 M parameters in all.
+The decoder is ours: 1x1 laterals from strides 4, 8, 16 and 32, added from the coarsest down, a depthwise-separable 3x3
+after each sum, the image's mean feature added at the top. 0.2 M parameters in all.
 """
 
 import torch

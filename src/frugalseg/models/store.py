@@ -47,7 +47,10 @@ def read_model_info(folder: Path) -> dict[str, Any]:
     expected = {"schema": int, "network": str, "channels": int, "classes": dict, "sha256": str}
     wrong = [key for key, kind in expected.items() if not isinstance(info, dict) or not isinstance(info.get(key), kind)]
     if wrong or info["schema"] != SCHEMA:
-        raise ModelError(f"{folder / INFO}: not a model description of schema {SCHEMA}; wrong or missing: {', '.join(wrong) or 'schema'}.")
+        raise ModelError(
+            f"{folder / INFO}: not a model description of schema {SCHEMA}; "
+            f"wrong or missing: {', '.join(wrong) or 'schema'}."
+        )
     return dict(info)
 
 
@@ -64,7 +67,9 @@ def load_model(folder: Path) -> Network:
     if not path.is_file():
         raise ModelError(f"{path}: the weights are missing.")
     if file_hash(path) != info["sha256"]:
-        raise ModelError(f"{path}: the weights are not those that {INFO} describes (sha256 differs). Copy the model again.")
+        raise ModelError(
+            f"{path}: the weights are not those that {INFO} describes (sha256 differs). Copy the model again."
+        )
     _check_header(path)
     network = build(info["network"], ClassSet.from_dict(info["classes"], str(folder / INFO)), info["channels"])
     try:

@@ -1,1 +1,1 @@
-"""What every method shares: the loop, losses, schedules, statistics, prediction, checkpoints. No method is named here."""
+"""What every method shares: loop, losses, schedules, statistics, prediction, checkpoints. No method is named here."""

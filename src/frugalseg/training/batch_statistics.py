@@ -1,8 +1,8 @@
 """BatchNorm statistics across two domains: shared, kept apart, or recomputed on the target.
 
-Source and target images have other colours and contrasts, so their activations have other means and variances; statistics
-mixed of both fit neither (AdaBN, Li et al. 2017; DSBN, Chang et al. 2019). On simulated → real driving scenes keeping
-them apart is worth 2–5 mIoU to self-training.
+Source and target images have other colours and contrasts, so their activations have other means and variances;
+statistics mixed of both fit neither (AdaBN, Li et al. 2017; DSBN, Chang et al. 2019). On simulated → real driving
+scenes keeping them apart is worth 2–5 mIoU to self-training.
 """
 
 from collections.abc import Iterable, Iterator

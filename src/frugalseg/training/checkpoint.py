@@ -2,8 +2,8 @@
 
 A checkpoint is one file whose name carries its own hash: `step-00000120.<sha256>.pt`. It is written to a temporary file
 in the same folder, flushed and synced, read back and hashed, and only then renamed, so a file of that form is whole or
-its content disagrees with its name. `LATEST` is written the same way afterwards. Loading walks from the newest file to the
-oldest and takes the first whose hash matches.
+its content disagrees with its name. `LATEST` names the newest one, for people. Loading walks from the newest file to the
+oldest and takes the first whose hash matches and whose numbers are finite.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class CheckpointFolder:
         """
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        content = buffer.getvalue()
+        content = buffer.getbuffer()
         free = shutil.disk_usage(self.folder).free
         if free < ROOM * len(content):
             raise CheckpointError(
@@ -48,23 +48,42 @@ class CheckpointFolder:
             )
         digest = hashlib.sha256(content).hexdigest()
         path = self.folder / f"step-{step:08d}.{digest}.pt"
-        write_atomic(path, content)
+        self._write(path, content, digest)
         write_atomic(self.folder / "LATEST", path.name.encode())
         for _, old in self._newest_first()[KEEP:]:
             old.unlink(missing_ok=True)
         return path
 
     def load(self, device: torch.device | str = "cpu") -> tuple[int, dict[str, Any]] | None:
-        """Return (step, state) of the newest whole checkpoint, or None where there is none."""
-        for step, path in self._newest_first():
+        """Return (step, state) of the newest whole checkpoint, or None where none was ever saved.
+
+        Raises:
+            CheckpointError: there are checkpoints and none of them is whole.
+        """
+        found = self._newest_first()
+        for step, path in found:
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == path.name.split(".")[1]:
-                return step, torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+                state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+                if _finite(state):
+                    return step, state
+        if found:
+            raise CheckpointError(
+                f"{self.folder}: none of {len(found)} checkpoint(s) is what its name says; the disk may be failing.\n"
+                f"Remove the folder {self.folder.parent} and start the same command again: it begins from the start."
+            )
         return None
 
-    def clear(self) -> None:
-        """Remove all checkpoints: the run is finished and its model saved."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def _write(self, path: Path, content: memoryview, digest: str) -> None:
+        part = self.folder / "checkpoint.part"  # one name: what a kill leaves behind is overwritten by the next
+        with open(part, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if hashlib.sha256(part.read_bytes()).hexdigest() != digest:
+            raise CheckpointError(f"{part}: the disk gave back other bytes than were written. Look at the disk.")
+        part.rename(path)
+        sync_folder(self.folder)
 
     def _newest_first(self) -> list[tuple[int, Path]]:
         found = []
@@ -73,3 +92,20 @@ class CheckpointFolder:
             if match:
                 found.append((int(match[1]), self.folder / name))
         return sorted(found, reverse=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable: a rename survives a power cut only after this."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _finite(state: Any) -> bool:
+    if isinstance(state, torch.Tensor):
+        return bool(torch.isfinite(state).all())
+    if isinstance(state, dict):
+        return all(_finite(value) for value in state.values())
+    return not isinstance(state, list | tuple) or all(_finite(value) for value in state)

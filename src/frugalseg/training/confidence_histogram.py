@@ -22,11 +22,11 @@ from torch import Tensor
 
 BINS = 1 << 16
 SCALE = 2.0**15
-BAND = 1 << 20  # logits looked at together: what the cache holds, which halves the time and needs no second frame of memory
+BAND = 1 << 20  # logits worked on at once: they stay in the cache, which halves the time and the memory
 
 
 def doubt_and_class(logits_CHW: Tensor) -> tuple[Tensor, Tensor]:
-    """Return u = 1 - max p (H x W float32, of float32's relative precision also near 0) and the argmax (H x W int64)."""
+    """Return u = 1 - max p (H x W float32, as precise near 0 as float32 can say it) and the argmax (H x W int64)."""
     top_HW, argmax_HW = logits_CHW.max(dim=0)
     rest_HW = _rest(logits_CHW - top_HW, argmax_HW)
     return rest_HW / (1 + rest_HW), argmax_HW
@@ -118,8 +118,8 @@ class ConfidenceHistogram:
 def balanced_labels(logits_CHW: Tensor, thresholds: Thresholds, ignore: int) -> Tensor:
     """Return CBST's pseudo-labels (equation 8), H x W uint8: argmax_c p_c / exp(-k_c), `ignore` where that is < 1.
 
-    The paper keeps a ratio > 1; with ties at p = 1 that selects nothing, so ours keeps ≥ 1. The comparison with 1 is made
-    on the histogram's bins: a pixel counted up to the rank is kept. Classes without a threshold take none.
+    The paper keeps a ratio > 1; with ties at p = 1 that selects nothing, so ours keeps ≥ 1. The comparison with 1 is
+    made on the histogram's bins: a pixel counted up to the rank is kept. Classes without a threshold take none.
     """
     device = logits_CHW.device
     with np.errstate(divide="ignore"):

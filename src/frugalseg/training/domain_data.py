@@ -20,7 +20,7 @@ from frugalseg.training.settings import TrainConfig
 
 @dataclass(frozen=True)
 class Human:
-    """People's answers: a folder of partial labels, and the cells each frame was asked about (whole-frame questions: none)."""
+    """People's answers: a folder of partial labels, and the cells each frame was asked about (none if in full)."""
 
     labels: Path
     cells: dict[str, tuple[Region, ...]]
@@ -77,7 +77,9 @@ class DomainData:
             TrainingError: there is none.
         """
         if self.teacher is None:
-            raise TrainingError(f"{method} starts from an adapted network. Run `frugalseg adapt` first, or give --start.")
+            raise TrainingError(
+                f"{method} starts from an adapted network. Run `frugalseg adapt` first, or give --start."
+            )
         return self.teacher
 
 
@@ -105,11 +107,10 @@ def predictions(
 
 
 def input_images(config: TrainConfig, pool: FramePool, count: int) -> Iterator[torch.Tensor]:
-    """Yield `count` frames (or all there are), drawn once from the seed and seen plainly, in batches at the input's size."""
+    """Yield `count` frames (or all), drawn once from the seed and seen plainly, in full batches at the input's size."""
     order = generator(config.seed, "statistics").permutation(len(pool.frames))[:count]
-    plain = config.model_copy(
-        update={"zoom_max": 1.0, "zoom_min": 1.0, "flip_ratio": 0.0, "color_jitter": 0.0, "hue_jitter": 0.0, "blur_ratio": 0.0}
-    )
+    no_change = {"flip_ratio": 0.0, "color_jitter": 0.0, "hue_jitter": 0.0, "blur_ratio": 0.0}
+    plain = config.model_copy(update={"zoom_min": 1.0, "zoom_max": 1.0, **no_change})
     drawn = FramePool(tuple(pool.frames[int(index)] for index in order), cache=pool.cache)
     stream = batches(plain, None, drawn)
     for step in range(max(1, len(drawn.frames) // config.batch_size)):

@@ -1,24 +1,27 @@
 """An exponential moving average of a network's weights and running statistics."""
 
 import copy
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 
-class Ema:
-    """Keeps `average = decay * average + (1 - decay) * network`, with the decay rising from 0 (Tarvainen & Valpola 2017).
+class Ema(Generic[AnyNetwork]):
+    """Keeps `average = decay * average + (1 - decay) * network`; the decay rises from 0 (Tarvainen & Valpola 2017).
 
     Integer buffers (such as the number of batches seen) are copied.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: AnyNetwork, decay: float) -> None:
         self.decay = decay
         self.updates = 0
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
+    def update(self, network: AnyNetwork) -> None:
         """Move the average towards `network`."""
         self.updates += 1
         decay = min(self.decay, 1 - 1 / self.updates)  # early on, the average of all weights so far
@@ -28,11 +31,11 @@ class Ema:
             else:
                 average.copy_(value)
 
-    def state(self) -> dict[str, Tensor | int | dict[str, Tensor]]:
+    def state(self) -> dict[str, Any]:
         """Return all that resume needs."""
         return {"updates": self.updates, "network": self.network.state_dict()}
 
-    def load_state(self, state: dict) -> None:  # type: ignore[type-arg]
+    def load_state(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         self.updates = state["updates"]
         self.network.load_state_dict(state["network"])

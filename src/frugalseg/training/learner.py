@@ -8,6 +8,7 @@ import torch
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 
 from frugalseg.models.network import Network, Outputs
 from frugalseg.training.batch_statistics import DomainStatistics, recompute
@@ -19,7 +20,14 @@ Domain = Literal["source", "target"]
 
 
 class NonFiniteLoss(ArithmeticError):
-    """A loss was NaN or infinite; nothing was learned from it. The loop decides what follows."""
+    """A loss or its gradient was NaN or infinite; no weight was changed. The loop decides what follows.
+
+    `harmless` says whether everything the network holds is still finite (a forward pass can spoil running statistics).
+    """
+
+    def __init__(self, message: str, harmless: bool) -> None:
+        super().__init__(message)
+        self.harmless = harmless
 
 
 class Learner:
@@ -80,19 +88,23 @@ class Learner:
         """Take one optimizer step down `loss`.
 
         Raises:
-            NonFiniteLoss: the loss is NaN or infinite; weights and optimizer are as before.
+            NonFiniteLoss: the loss or a gradient is NaN or infinite; weights and optimizer are as before.
         """
         if not bool(torch.isfinite(loss)):
-            raise NonFiniteLoss(f"loss is {float(loss.detach())}")
+            raise NonFiniteLoss(f"the loss is {float(loss.detach())}", self._finite())
         self.optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
+        if self._config.precision != "16-mixed":  # there the gradient scaler looks, and lowers its scale
+            gradients = [weight.grad for weight in self.network.parameters() if weight.grad is not None]
+            if not bool(torch.isfinite(get_total_norm(gradients))):
+                raise NonFiniteLoss("a gradient is NaN or infinite", self._finite())
         self.optimizer.step()
         if self.ema:
             self.ema.update(self.network)
 
     def best_network(self) -> Network:
         """Return the network to predict with: the moving average where there is one."""
-        return self.ema.network if self.ema else self.network  # type: ignore[return-value]
+        return self.ema.network if self.ema else self.network
 
     def finish(self, target_images: Callable[[], Iterator[Tensor]]) -> Network:
         """Return the finished network, its statistics recomputed on target images if the settings say so."""
@@ -108,6 +120,7 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
             "statistics": self.statistics.state(),
             "ema": self.ema.state() if self.ema else None,
+            "precision": self._fabric.strategy.precision.state_dict(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -117,6 +130,11 @@ class Learner:
         self.statistics.load_state(state["statistics"])
         if self.ema:
             self.ema.load_state(state["ema"])
+        self._fabric.strategy.precision.load_state_dict(state["precision"])
+
+    def _finite(self) -> bool:
+        held = [self.network.state_dict(), *(layer for own in self.statistics.state().values() for layer in own)]
+        return all(bool(torch.isfinite(value).all()) for values in held for value in values.values())
 
 
 def _on_device(images: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:

@@ -1,7 +1,7 @@
 """The one loop: it owns time (phases, steps, rates, checkpoints, signals, logs) and knows no method.
 
-A method is a list of phases, each a number of steps over batches; what happens in a step is the method's business. A run
-killed at any moment goes on with the same command and ends with the same weights: batches and random numbers are
+A method is a list of phases, each a number of steps over batches; what happens in a step is the method's business. A
+run killed at any moment goes on with the same command and ends with the same weights: batches and random numbers are
 functions of the step, everything else is in the checkpoint.
 """
 
@@ -17,9 +17,10 @@ from lightning.fabric import Fabric
 
 from frugalseg.core.chance import seed_for
 from frugalseg.core.errors import TrainingError
+from frugalseg.data.batches import DomainBatch
 from frugalseg.models.network import Network
-from frugalseg.training.checkpoint import CheckpointFolder
-from frugalseg.training.interrupt import sigterm_event
+from frugalseg.training.checkpoint import CheckpointFolder, sync_folder
+from frugalseg.training.interrupt import EXIT_CODE, sigterm_event, sigterm_exits
 from frugalseg.training.learner import NonFiniteLoss
 from frugalseg.training.method import Method, Phase
 from frugalseg.training.progress import TrainingLog
@@ -35,23 +36,21 @@ def train(method: Method, folder: Path, fabric: Fabric, log: TrainingLog) -> Net
         SystemExit: 143 after SIGTERM, once the step is finished and saved.
     """
     checkpoints = CheckpointFolder(folder / "checkpoints")
-    loaded = checkpoints.load(fabric.device)
-    saved = loaded[1] if loaded else {"phase": 0, "step": 0}
+    loaded = checkpoints.load()
+    state = loaded[1] if loaded else {"phase": 0, "step": 0}
     if loaded:
-        method.load_state(saved["method"])
+        method.load_state(state["method"])
     phases = method.phases()
-    log.start([phase.steps for phase in phases], saved["phase"], saved["step"])
-    with sigterm_event() as told_to_stop:
-        for number in range(saved["phase"], len(phases)):
-            phase_folder = _prepared(folder, phases[number])
+    log.start([phase.steps for phase in phases], state["phase"], state["step"])
+    with sigterm_exits():
+        for number in range(state["phase"], len(phases)):
+            first = state["step"] if number == state["phase"] else 0
+            phase_folder = _prepared(folder, phases[number], first, fabric)
             method.begin(number)
-            first = saved["step"] if number == saved["phase"] else 0
             if first:
-                method.load_state(saved["method"])
-            run = _PhaseRun(method, phases, number, phase_folder, checkpoints, fabric, log, told_to_stop)
-            run.steps(first)
-            run.save(number + 1, 0)
-    return method.finish()
+                method.load_state(state["method"])
+            _PhaseRun(method, phases, number, phase_folder, checkpoints, fabric, log).run(first)
+        return method.finish()
 
 
 class _PhaseRun:
@@ -66,30 +65,38 @@ class _PhaseRun:
         checkpoints: CheckpointFolder,
         fabric: Fabric,
         log: TrainingLog,
-        told_to_stop: threading.Event,
     ) -> None:
         self._method, self._config, self._fabric, self._log = method, method.config, fabric, log
         self._phase, self._number, self._checkpoints = phases[number], number, checkpoints
         self._done_before = [sum(phase.steps for phase in phases[:count]) for count in range(len(phases) + 1)]
         self._batches = self._phase.batches(folder)
-        self._told_to_stop = told_to_stop
+        self._diverged = ""
 
-    def steps(self, first: int) -> None:
+    def run(self, first: int) -> None:
         """Run from step `first` to the end of the phase; roll back once if the loss stops being a number."""
-        try:
-            self._run(first)
-        except NonFiniteLoss:
-            loaded = self._checkpoints.load(self._fabric.device)
-            if not loaded or loaded[1]["phase"] != self._number:
-                raise TrainingError(self._diverged) from None
-            self._method.load_state(loaded[1]["method"])
-            self._log.note(f"loss is no number: back to step {loaded[1]['step']}")
+        with sigterm_event() as told_to_stop:
             try:
-                self._run(loaded[1]["step"])
+                self._steps(first, told_to_stop)
             except NonFiniteLoss:
-                raise TrainingError(self._diverged) from None
+                step = self._roll_back()
+                try:
+                    self._steps(step, told_to_stop)
+                except NonFiniteLoss:
+                    raise TrainingError(self._diverged) from None
+            self._save(self._number + 1, 0)
 
-    def _run(self, first: int) -> None:
+    def _roll_back(self) -> int:
+        loaded = self._checkpoints.load()
+        if not loaded or loaded[1]["phase"] != self._number:
+            raise TrainingError(self._diverged) from None
+        step = int(loaded[1]["step"])
+        self._method.load_state(loaded[1]["method"])
+        if not step:  # the checkpoint was made before this phase began: its optimizer is the earlier phase's
+            self._method.begin(self._number)
+        self._log.note(f"loss is no number: back to step {step}")
+        return step
+
+    def _steps(self, first: int, told_to_stop: threading.Event) -> None:
         config, total = self._config, self._phase.steps
         skipped = False
         for batch in self._batches.stream(first, total):
@@ -97,48 +104,63 @@ class _PhaseRun:
             try:
                 with _step_randomness(config.seed, self._number, batch.step, self._fabric):
                     losses = self._method.step(batch.to(self._fabric.device))
-                skipped = False
             except NonFiniteLoss as error:
-                self._diverged = (
-                    f"Training diverged in phase {self._phase.name!r} at step {batch.step}: {error}.\n"
-                    f"Seed {config.seed}, frames: {', '.join(batch.keys)}.\nLower `lr`, or look at these frames."
-                )
-                if skipped:
+                self._note_divergence(batch, error)
+                if skipped or not error.harmless:
                     raise
                 skipped = True
-                self._log.note(f"step {batch.step} skipped: {error}; frames: {', '.join(batch.keys)}")
                 continue
+            skipped = False
             done = batch.step + 1
-            self._log.step(self._phase.name, done, losses, config.log_every)
-            stop = self._agreed_stop()
+            self._log.step(self._phase.name, done, self._done_before[self._number] + done, losses, config.log_every)
+            stop = self._agreed(told_to_stop)
             if done < total and (stop or done % config.save_every == 0):
-                self.save(self._number, done)
-            if stop:
-                raise SystemExit(143)
+                self._save(self._number, done)
+                if stop:
+                    raise SystemExit(EXIT_CODE)
 
-    def save(self, phase: int, step: int) -> None:
+    def _note_divergence(self, batch: DomainBatch, error: NonFiniteLoss) -> None:
+        keys = ", ".join(batch.keys)
+        self._diverged = (
+            f"Training diverged in phase {self._phase.name!r} at step {batch.step}: {error}.\n"
+            f"Seed {self._config.seed}, frames: {keys}.\nLower `lr`, or look at these frames."
+        )
+        self._log.note(f"step {batch.step} not taken: {error}; frames: {keys}")
+
+    def _save(self, phase: int, step: int) -> None:
         """Save the state from which step `step` of phase `phase` follows."""
         if self._fabric.is_global_zero:
             state = {"phase": phase, "step": step, "method": self._method.state()}
             self._checkpoints.save(self._done_before[phase] + step, state)
         self._fabric.barrier()
 
-    def _agreed_stop(self) -> bool:
-        stop = self._told_to_stop.is_set()
+    def _agreed(self, told_to_stop: threading.Event) -> bool:
+        stop = told_to_stop.is_set()
         if self._fabric.world_size > 1:
-            stop = bool(self._fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum") > 0)
+            stop = bool(self._fabric.all_reduce(torch.tensor(float(stop)), reduce_op="sum") > 0)  # type: ignore[operator]
         return stop
 
 
-def _prepared(folder: Path, phase: Phase) -> Path:
-    """Return the phase's folder, prepared once: complete under its own name, or not there at all."""
+def _prepared(folder: Path, phase: Phase, first: int, fabric: Fabric) -> Path:
+    """Return the phase's folder, prepared once: complete under its own name, or not there at all.
+
+    Raises:
+        TrainingError: the phase is to go on from step `first` without what it began with.
+    """
     ready, part = folder / phase.name, folder / f".part-{phase.name}"
-    if not ready.exists():
+    if first and not ready.exists():
+        raise TrainingError(
+            f"{ready} is missing, and training is to go on from step {first} with what it held.\n"
+            f"Remove {folder} and start the same command again: it begins from the start."
+        )
+    if not ready.exists() and fabric.is_global_zero:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         phase.prepare(part)
         os.sync()
         part.rename(ready)
+        sync_folder(folder)
+    fabric.barrier()
     return ready
 
 

@@ -24,7 +24,7 @@ def cross_entropy(logits_NCHW: Tensor, labels_NHW: Tensor, class_weights_C: Tens
 
 
 def entropy_NCHW(logits_NCHW: Tensor) -> Tensor:
-    """Return the self-information map -p log p / log C of each class (ADVENT, equation 2); its sum over C is in [0, 1]."""
+    """Return the self-information map -p log p / log C of each class (ADVENT, equation 2); it sums to 0–1 over C."""
     log_prob_NCHW = logits_NCHW.log_softmax(dim=1)
     return -log_prob_NCHW.exp() * log_prob_NCHW / math.log(logits_NCHW.shape[1])
 

@@ -26,7 +26,9 @@ class Phase:
 class Method(Protocol):
     """What the loop asks of a method."""
 
-    config: TrainConfig
+    @property
+    def config(self) -> TrainConfig:
+        """Return the settings."""
 
     def phases(self) -> Sequence[Phase]:
         """Return what is to be done, in order."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,9 +21,13 @@ from frugalseg.models.network import Network
 class PredictConfig(Config):
     """How a frame is looked at. The defaults are one plain view."""
 
-    scales: tuple[float, ...] = Field((1.0,), description="image scales whose probabilities are averaged (MST: .5 .75 1)")
+    scales: tuple[PositiveFloat, ...] = Field(
+        (1.0,), min_length=1, description="image scales whose probabilities are averaged (MST: .5 .75 1)"
+    )
     flip: bool = Field(False, description="also look at the mirrored image")
-    tile: int = Field(0, ge=0, description="largest side of a view in pixels; larger views go in overlapping tiles; 0 = whole")
+    tile: int = Field(
+        0, ge=0, description="largest side of a view in pixels; larger views go in overlapping tiles; 0 = whole"
+    )
 
 
 class Predictor:
@@ -54,14 +58,15 @@ class Predictor:
         Several views are averaged as probabilities; the result is then their logarithm, whose softmax is that average.
         """
         image_1CHW = torch.from_numpy(image_HWC).to(self._device).permute(2, 0, 1)[None].float() / 255
-        views = [
-            self._view(image_1CHW, scale, mirrored)
-            for scale in self._config.scales
-            for mirrored in ((False, True) if self._config.flip else (False,))
-        ]
-        if len(views) == 1:
-            return views[0]
-        return torch.stack([view.log_softmax(dim=0) for view in views]).logsumexp(dim=0) - math.log(len(views))
+        sides = (False, True) if self._config.flip else (False,)
+        first, *others = [(scale, mirrored) for scale in self._config.scales for mirrored in sides]
+        total_CHW = self._view(image_1CHW, *first)
+        if not others:
+            return total_CHW
+        total_CHW = total_CHW.log_softmax(dim=0)
+        for scale, mirrored in others:
+            total_CHW = total_CHW.logaddexp(self._view(image_1CHW, scale, mirrored).log_softmax(dim=0))
+        return total_CHW - math.log(1 + len(others))
 
     def _view(self, image_1CHW: Tensor, scale: float, mirrored: bool) -> Tensor:
         frame_HW = image_1CHW.shape[-2:]

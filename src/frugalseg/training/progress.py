@@ -34,9 +34,9 @@ class TrainingLog:
             self._task = self._bar.add_task(self._title, total=self._total, completed=self._done)
             self._bar.start()
 
-    def step(self, phase: str, step: int, losses: dict[str, float], every: int) -> None:
-        """Note that a step is done; written down every `every` steps."""
-        self._done += 1
+    def step(self, phase: str, step: int, done: int, losses: dict[str, float], every: int) -> None:
+        """Note that `step` steps of a phase are done, `done` of all phases; written down every `every` steps."""
+        self._done = done
         text = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
         if self._bar:
             self._bar.update(self._task, completed=self._done, description=f"{self._title} {phase} {text}")

@@ -11,7 +11,8 @@ class TrainConfig(AugmentConfig):
     """How long, how fast and on what: shared by all methods."""
 
     start: Literal["checkpoint", "pretrained"] = Field(
-        "checkpoint", description="first weights: those of the checkpoint given, or the pretrained trunk and a fresh decoder"
+        "checkpoint",
+        description="first weights: those of the checkpoint given, or the pretrained trunk and a fresh decoder",
     )
     steps: int = Field(600, ge=1, description="training steps (of each round, for methods with rounds)")
     batch_size: int = Field(4, ge=1, description="frames a step from each domain, on each device")
@@ -23,10 +24,13 @@ class TrainConfig(AugmentConfig):
     weight_decay: float = Field(5e-4, ge=0, description="weight decay")
     poly_power: float = Field(0.9, ge=0, description="exponent of the poly schedule")
     warm_up: int = Field(20, ge=0, description="steps of linear warm-up")
-    ema: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average, which is then the model; 0 = off")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the weights' moving average, which is then the model; 0 = off"
+    )
     class_weighting: float = Field(0.5, ge=0, le=1, description="power of median-frequency weights; 0 = none, 1 = full")
     batch_statistics: Literal["shared", "per_domain"] = Field(
-        "per_domain", description="BatchNorm statistics of source and target: mixed, or kept apart (target's are the model's)"
+        "per_domain",
+        description="BatchNorm statistics of source and target: mixed, or kept apart (target's are the model's)",
     )
     recompute_statistics: int = Field(
         0, ge=0, description="target images on which BatchNorm statistics are recomputed at the end; 0 = keep"

@@ -29,7 +29,9 @@ class Entry:
 
 
 READERS = {
-    "folder": Entry("images/ and labels/ of PNG, JPEG or TIFF, with classes.toml", "ours", "frugalseg.data.readers.folder:read"),
+    "folder": Entry(
+        "images/ and labels/ of PNG, JPEG or TIFF, with classes.toml", "ours", "frugalseg.data.readers.folder:read"
+    ),
 }
 
 NETWORKS = {

@@ -47,9 +47,7 @@ def prepare(folder: Path, seed: int, options: Options) -> Project:
     for name, (look, world, sequences, frames) in DATA.items():
         if not (data / name / "classes.toml").is_file():
             options.say(f"Drawing {sequences * frames} frames of the toy city: {name}.")
-            write_dataset(
-                data / name, look, world, sequences, frames, SIZE_HW, labels=True, flow=False
-            )
+            write_dataset(data / name, look, world, sequences, frames, SIZE_HW, labels=True, flow=False)
     settings = folder / "settings"
     settings.mkdir(parents=True, exist_ok=True)
     for method, own in SETTINGS.items():

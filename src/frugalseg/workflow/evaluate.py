@@ -67,7 +67,7 @@ def evaluate_folder(predictions: Path, data: str, classes: ClassSet | None) -> d
     missing = [frame.key for frame in manifest if not (predictions / f"{frame.key}.png").is_file()]
     if missing:
         raise MissingPairError(
-            f"{predictions}: {len(missing)} of {len(manifest)} frames have no prediction, the first is {missing[0]}.png.\n"
+            f"{predictions}: {len(missing)} of {len(manifest)} frames lack a prediction, first {missing[0]}.png.\n"
             "Name each prediction like its frame's key, e.g. with `frugalseg predict`."
         )
     predicted = ((frame, read_label_png(predictions / f"{frame.key}.png")) for frame in manifest)
@@ -104,7 +104,9 @@ def _predicted(
 
 def _count(predicted: Any, manifest: Manifest, classes: ClassSet) -> Confusions:
     if not manifest.labelled:
-        raise MissingPairError(f"{manifest.name}: not every frame has a label, so nothing can be scored. Give labelled data.")
+        raise MissingPairError(
+            f"{manifest.name}: not every frame has a label, so nothing can be scored. Give labelled data."
+        )
     reader = LabelReader(manifest.classes, classes)
     confusions = Confusions(len(classes))
     for frame, prediction in predicted:

@@ -18,7 +18,9 @@ from frugalseg.workflow.project import ANSWERS, PARTIAL, QUESTIONS, Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 
-def label(project: Project, simulate: bool, selection: Path | None, options: Options, everything: bool = False) -> StageResult:
+def label(
+    project: Project, simulate: bool, selection: Path | None, options: Options, everything: bool = False
+) -> StageResult:
     """Answer the questions of a `select` stage (the newest by default).
 
     Args:
@@ -26,7 +28,8 @@ def label(project: Project, simulate: bool, selection: Path | None, options: Opt
         simulate: Answer from ground truth, with the seconds and doubts of `core.cost.CostModel`.
         selection: The folder of a `select` stage.
         options: Dry run, quiet.
-        everything: Simulate people who label every target frame in full: the ceiling that selection is measured against.
+        everything: Simulate people who label every target frame in full: the ceiling that selection is measured
+        against.
 
     Raises:
         StageOrderError: there are no questions, or nobody is to answer them, or the truth is not on disk.
@@ -35,7 +38,7 @@ def label(project: Project, simulate: bool, selection: Path | None, options: Opt
         selection = project.latest(("select",), "a selection", f"frugalseg select {project.folder}").folder
     if not simulate:
         raise StageOrderError(
-            f"{selection or project.folder}: these questions wait for people, and this version has no annotation page yet.\n"
+            f"{selection or project.folder}: the questions wait for people; there is no annotation page yet.\n"
             "Where the target's labels are on disk, `--simulate` answers from them."
         )
     _need_truth(project)
@@ -46,7 +49,11 @@ def label(project: Project, simulate: bool, selection: Path | None, options: Opt
         return StageResult("label", None, {"questions": str(inputs.get("questions", "every frame in full")), **config})
 
     def work(folder: Path) -> dict[str, Any]:
-        return _label_everything(project, folder) if "questions" not in inputs else _simulate(project, inputs["questions"], folder)
+        return (
+            _label_everything(project, folder)
+            if "questions" not in inputs
+            else _simulate(project, inputs["questions"], folder)
+        )
 
     return run_stage(project, "label", inputs, config, work, options, seed=project.settings.seed)
 

@@ -67,5 +67,3 @@ def _expand(images: Sequence[Path]) -> dict[Path, str]:
     if twice:
         raise ReaderError(f"several images would be written to {twice[0]}.png. Predict their folders one by one.")
     return found
-
-

@@ -1,5 +1,7 @@
-"""A project: one folder with what the user decided (project.toml, classes.toml, settings/), what was found
-(manifests/) and what was done (runs/, one folder a stage).
+"""A project: one folder.
+
+It holds what the user decided (project.toml, classes.toml, settings/), what was found (manifests/) and what was done
+(runs/, one folder a stage).
 """
 
 from dataclasses import dataclass, replace
@@ -40,7 +42,9 @@ class ProjectSettings(Config):
     strategy: str = Field("entropy_patches", description="strategy of `select`")
     budget: str = Field("50points/image", description="what people are asked in a round")
     retrain_method: str = Field("point_da", description="method of `retrain`")
-    control: bool = Field(False, description="`run` also spends the same budget at random, to show whether selection paid")
+    control: bool = Field(
+        False, description="`run` also spends the same budget at random, to show whether selection paid"
+    )
     seed: int = Field(0, ge=0, description="seed of everything random")
 
 
@@ -81,7 +85,8 @@ class Project:
         path = self.folder / "manifests" / domain
         if not path.is_dir():
             raise StageOrderError(
-                f"{self.folder}: this project has no {domain} data. Add it: frugalseg init {self.folder} --{domain} SPEC"
+                f"{self.folder}: this project has no {domain} data.\n"
+                f"Add it: frugalseg init {self.folder} --{domain} SPEC"
             )
         return path
 
@@ -146,7 +151,11 @@ def init_project(folder: Path, given: dict[str, Any], classes: Path | None) -> P
     given = {"name": folder.resolve().name, **given} if not existing.is_file() else given
     toml_overrides = [f"{key}={_toml(value)}" for key, value in given.items() if value is not None]
     settings = load_config(ProjectSettings, existing if existing.is_file() else None, toml_overrides)
-    for kind, name in (("method", settings.adapt_method), ("method", settings.retrain_method), ("selector", settings.strategy)):
+    for kind, name in (
+        ("method", settings.adapt_method),
+        ("method", settings.retrain_method),
+        ("selector", settings.strategy),
+    ):
         catalog.entry(kind, name)
     manifests = {domain: read_spec(text) for domain in DOMAINS if (text := getattr(settings, domain))}
     class_set = _class_set(folder, manifests, classes)

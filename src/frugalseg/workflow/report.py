@@ -17,7 +17,15 @@ from frugalseg.data.batches import ImageCache
 from frugalseg.data.labels import LabelReader
 from frugalseg.evaluation.compare import CurvePoint
 from frugalseg.evaluation.confusion import Confusions
-from frugalseg.evaluation.report import EvaluatedModel, LedgerRow, ReportData, Role, ShownFrame, StageRecord, write_report
+from frugalseg.evaluation.report import (
+    EvaluatedModel,
+    LedgerRow,
+    ReportData,
+    Role,
+    ShownFrame,
+    StageRecord,
+    write_report,
+)
 from frugalseg.models.store import load_model, read_model_info
 from frugalseg.training.predict import Predictor
 from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
@@ -78,7 +86,11 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
         for model in models
     )
     simulated = any(run.extra.get("simulated") for run in runs)
-    notes = ("Answers were simulated from ground truth; the seconds are ANNOTATION's priors, not measured.",) if simulated else ()
+    notes = (
+        ("Answers were simulated from ground truth; the seconds are ANNOTATION's priors, not measured.",)
+        if simulated
+        else ()
+    )
     return ReportData(
         title=f"{project.settings.name}: what people's time bought",
         project=project.settings.name,
@@ -165,7 +177,9 @@ def _stage_record(run: RunInfo) -> StageRecord:
 def _question_frames(project: Project, runs: list[RunInfo]) -> list[ShownFrame]:
     """Frames with the entropy map, cells, points and answers of the last answered round that was not a control."""
     answered = [run for run in runs if run.name.startswith("label") and run.has_input("questions")]
-    chosen = [run for run in answered if project.run(str(run.input("questions"))).name.endswith(project.settings.strategy)]
+    chosen = [
+        run for run in answered if project.run(str(run.input("questions"))).name.endswith(project.settings.strategy)
+    ]
     if not answered:
         return []
     run = (chosen or answered)[-1]

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from frugalseg.acquisition.view import FrameView
 from frugalseg.core.chance import key_hash
 from frugalseg.core.cost import Budget, CostModel
 from frugalseg.core.records import Frame, Query
 from frugalseg.core.table import write_records
-from frugalseg.acquisition.view import FrameView
 from frugalseg.data.batches import ImageCache
 from frugalseg.data.masks import askable
 from frugalseg.models.store import load_model, read_model_info
@@ -40,7 +40,10 @@ def select(
         remedy = f"frugalseg adapt {project.folder}"
         start = project.latest(("adapt", "retrain"), "a trained model", remedy).folder
     target, cost = project.manifest("target"), CostModel()
-    found = {"points": parsed.total_points(len(target), cost), "human_seconds_planned": parsed.human_seconds(len(target), cost)}
+    found = {
+        "points": parsed.total_points(len(target), cost),
+        "human_seconds_planned": parsed.human_seconds(len(target), cost),
+    }
     inputs = {"target": project.manifest_folder("target"), "model": start / MODEL}
     settings = {"strategy": strategy, "budget": str(parsed), **config.model_dump(mode="json")}
     if options.dry_run:

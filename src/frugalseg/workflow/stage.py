@@ -12,7 +12,7 @@ from frugalseg.workflow.project import Project
 
 @dataclass(frozen=True)
 class Options:
-    """What every verb takes: a settings file, `key=value` settings, whether to only say what would be done, and quiet."""
+    """What every verb takes: a settings file, `key=value` settings, dry run (only say what would be done), quiet."""
 
     config: Path | None = None
     overrides: tuple[str, ...] = ()

@@ -14,7 +14,11 @@ def status(project: Project) -> dict[str, Any]:
     return {
         "project": project.settings.name,
         "folder": str(project.folder),
-        "data": {domain: len(project.manifest(domain)) for domain in ("source", "target", "validation") if project.has(domain)},
+        "data": {
+            domain: len(project.manifest(domain))
+            for domain in ("source", "target", "validation")
+            if project.has(domain)
+        },
         "stages": stages,
         "human_seconds": sum(run.extra.get("human_seconds", 0.0) for run in project.list()),
         "next": next_command(project),

@@ -26,10 +26,12 @@ from frugalseg.workflow.label import cells_by_key
 from frugalseg.workflow.project import MODEL, Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
+
 def adapt(project: Project, method: str | None, start: Path | None, options: Options) -> StageResult:
     """Train without people's answers. `start` is the folder of a stage with a model to go on from.
 
-    A method that goes on from a source model gets the project's newest source_only one; it is trained where there is none.
+    A method that goes on from a source model gets the project's newest source_only one; it is trained where there is
+    none.
 
     Raises:
         StageOrderError: the method learns from people's answers.
@@ -37,14 +39,18 @@ def adapt(project: Project, method: str | None, start: Path | None, options: Opt
     method = method or project.settings.adapt_method
     catalog.entry("method", method)
     if method in catalog.WITH_ANSWERS:
-        raise StageOrderError(f"{method} learns from people's answers: frugalseg retrain {project.folder} --method {method}")
+        raise StageOrderError(
+            f"{method} learns from people's answers: frugalseg retrain {project.folder} --method {method}"
+        )
     config = project.stage_config("method", method, options.config, list(options.overrides))
     if start is None and config.start == "checkpoint":
         start = _source_model(project, options)
     return _train_stage(project, "adapt", method, config, start, None, options)
 
 
-def retrain(project: Project, method: str | None, start: Path | None, answers: Path | None, options: Options) -> StageResult:
+def retrain(
+    project: Project, method: str | None, start: Path | None, answers: Path | None, options: Options
+) -> StageResult:
     """Train with people's answers, from the network that asked the questions.
 
     Args:
@@ -92,7 +98,13 @@ def _source_model(project: Project, options: Options) -> Path:
 
 
 def _train_stage(
-    project: Project, verb: str, method: str, config: TrainConfig, start: Path | None, answers: Path | None, options: Options
+    project: Project,
+    verb: str,
+    method: str,
+    config: TrainConfig,
+    start: Path | None,
+    answers: Path | None,
+    options: Options,
 ) -> StageResult:
     inputs = {"source": project.manifest_folder("source"), "target": project.manifest_folder("target")}
     inputs["classes"] = project.folder / "classes.toml"
@@ -105,7 +117,9 @@ def _train_stage(
     settings = {"method": method, "network": project.settings.network, "channels": project.settings.channels}
     settings |= {"weights": project.settings.weights, **config.model_dump(mode="json")}
     if options.dry_run:
-        return StageResult(f"{verb}-{method}", None, {"inputs": {k: str(v) for k, v in inputs.items()}, "config": settings})
+        return StageResult(
+            f"{verb}-{method}", None, {"inputs": {k: str(v) for k, v in inputs.items()}, "config": settings}
+        )
     pixels_C = check_stage(project, "source", options)
 
     def work(folder: Path) -> dict[str, Any]:
@@ -168,7 +182,9 @@ class _Training:
 def _summaries(folder: Path) -> dict[str, Any]:
     """Collect what phases wrote down about themselves."""
     return {
-        path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/*.json")) if path.parent.name != MODEL
+        path.parent.name: json.loads(path.read_text())
+        for path in sorted(folder.glob("*/*.json"))
+        if path.parent.name != MODEL
     }
 
 

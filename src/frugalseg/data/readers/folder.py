@@ -7,8 +7,8 @@
 * classes: `classes.toml` in the folder, or the file given.
 * mask: `mask.png` in the folder, or the file given; its zero pixels are the camera's own car.
 
-A frame's key is its path below the images without suffix; its sequence is the key up to the last `_`, its index the number
-behind that.
+A frame's key is its path below the images without suffix; its sequence is the key up to the last `_`, its index the
+number behind that.
 """
 
 import fnmatch
@@ -46,7 +46,9 @@ def read(spec: Spec) -> Manifest:
     found = _label_files(labels) if labels else {}
     if "include" not in spec.options and "limit" not in spec.options:
         problems += [
-            MissingPairError(f"{found[key]}: a label without an image (no {images / key}.*). Remove it, or add the image.")
+            MissingPairError(
+                f"{found[key]}: a label without an image (no {images / key}.*). Remove it, or add the image."
+            )
             for key in sorted(set(found) - set(paths))
         ]
     frames = []
@@ -98,7 +100,7 @@ def _label_files(folder: Path) -> dict[str, Path]:
 
 
 def _walk(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return files below a folder by name; hidden ones are left out, links are followed only to files inside the folder."""
+    """Return files below a folder by name; hidden ones are left out, links followed only to files inside the folder."""
     root, found = folder.resolve(), []
     for place, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -107,7 +109,9 @@ def _walk(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
             if name.startswith(".") or path.suffix.lower() not in suffixes:
                 continue
             if path.is_symlink() and not path.resolve().is_relative_to(root):
-                raise ReaderError(f"{path}: a link to outside of {folder}. Copy the file, or point the SPEC at its folder.")
+                raise ReaderError(
+                    f"{path}: a link to outside of {folder}. Copy the file, or point the SPEC at its folder."
+                )
             found.append(path)
     return found
 

@@ -53,10 +53,10 @@ def make_lamp(rng: np.random.Generator, palette: Palette, towards_road: int) -> 
     tall, reach = float(rng.uniform(6.2, 7.8)), 1.8 * towards_road
     texture = pole_texture(colour)
     head = Texture(canvas((4, 8), scaled(colour, 1.2)))
-    arm = plane((min(0.0, reach), tall, 0), (abs(reach), 0, 0), (0, -0.14, 0))
+    arm = plane((min(0.0, reach), tall, 0), (abs(reach), 0, 0), (0, -0.18, 0))
     return Furniture(
         ((POLE, texture), (POLE, texture), (POLE, head)),
-        np.stack([arm, _upright(0, 0, 0.2, tall), _upright(reach, tall - 0.24, 0.7, 0.2)]),
+        np.stack([arm, _upright(0, 0, 0.24, tall), _upright(reach, tall - 0.24, 0.7, 0.2)]),
         tall,
     )
 
@@ -65,12 +65,12 @@ def make_sign(rng: np.random.Generator, palette: Palette) -> Furniture:
     """A traffic sign on a pole."""
     style = str(rng.choice(palette.signs))
     plate = choose("sign style", style, SIGNS)(rng)
-    size = 0.95 if plate.shape[0] == plate.shape[1] else 0.8
+    size = 1.05 if plate.shape[0] == plate.shape[1] else 0.85
     wide = size * plate.shape[1] / plate.shape[0]
     bottom = float(rng.uniform(1.9, 2.3))
     return Furniture(
         ((POLE, pole_texture(pick(rng, palette.poles, 8))), (SIGN, Texture(plate))),
-        np.stack([_upright(0, 0, 0.13, bottom + size), _upright(0, bottom, wide, size)]),
+        np.stack([_upright(0, 0, 0.16, bottom + size), _upright(0, bottom, wide, size)]),
         bottom + size,
     )
 
@@ -172,13 +172,13 @@ def make_fence(rng: np.random.Generator, style: str) -> tuple[Texture, float]:
 
 def _railing(rng: np.random.Generator) -> tuple[Texture, float]:
     metal = pick(rng, [(44, 48, 50), (96, 100, 100), (52, 66, 60)], 8)
-    picture = canvas((48, 96), metal, 60)
+    picture = canvas((48, 96), metal, 90)
     for x in range(2, 96, 8):
         picture[:, x : x + 3, 3] = 255
         box(picture, x + 2, 0, x + 3, 48, scaled(metal, 1.5))
     for y in (2, 42):
         picture[y : y + 4, :, 3] = 255
-    return Texture(picture), 1.15
+    return Texture(picture), 1.3
 
 
 def _planks(rng: np.random.Generator) -> tuple[Texture, float]:

@@ -23,7 +23,7 @@ FACING = np.array([0.0, 0.0, -1.0])  # normal of what faces the traffic
 UP = np.array([0.0, 1.0, 0.0])
 BEHIND, STREET = 0, 1  # layers: houses and what they may hide; everything between them
 FAR_M = 150.0  # nothing that stands or moves is drawn farther away
-SMALL_FAR_M = 70.0  # the same for what would be thinner than a pixel there: poles, signs, people
+SMALL_FAR_M = 55.0  # the same for what would be thinner than a pixel there: poles, signs, people
 
 Shadow = tuple[float, NDArray[np.float64]]  # share of the light it takes, outline N x 2 in world x, z
 
