@@ -1,16 +1,17 @@
-"""CBST: class-balanced self-training (Zou et al., ECCV 2018), equations 6–8, algorithm 2 and the self-paced policy of 4.3.
+"""CBST: class-balanced self-training (Zou et al., ECCV 2018), equations 6–8, algorithm 2, self-paced as in section 4.3.
 
 Each round takes the most confident share p of the pixels predicted as each class as pseudo-labels (a, equation 8) and
-learns from source labels and pseudo-labels (b, equation 6); p grows from round to round. Starts from a network trained on
-the source.
+learns from source labels and pseudo-labels (b, equation 6); p grows from round to round. Starts from a network trained
+on the source.
 
 Differs from the paper: thresholds come from one histogram a class, so memory does not grow with the data; a normalised
 confidence of exactly 1 is kept (equation 8 asks for > 1, which with ties selects nothing); source and target pass with
-BatchNorm statistics of their own (`batch_statistics = "shared"` for the paper's single set); rare classes of hard-sample
-mining are the classes below `mining_share`, or the three rarest where there are none.
+BatchNorm statistics of their own (`batch_statistics = "shared"` for the paper's single set); rare classes of
+hard-sample mining are the classes below `mining_share`, or the three rarest where there are none.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,13 @@ class CbstConfig(TrainConfig):
 
     steps: int = Field(150, ge=1, description="training steps of each round")
     rounds: int = Field(3, ge=1, description="rounds of pseudo-labelling and training")
-    start_ratio: float = Field(0.20, gt=0, le=1, description="p of the first round: share of pseudo-labels in each class")
+    start_ratio: float = Field(0.20, gt=0, le=1, description="p of the first round: share of each class to label")
     ratio_step: float = Field(0.05, ge=0, le=1, description="growth of p from round to round")
     max_ratio: float = Field(0.50, gt=0, le=1, description="largest p")
     target_weight: float = Field(1.0, ge=0, description="weight of the pseudo-labels' cross entropy")
     mining_ratio: float = Field(0.8, ge=0, le=1, description="how often a target window is centred on a rare class")
     mining_share: float = Field(0.001, ge=0, le=1, description="a class predicted less often than this is rare")
-    round_lr_factor: float = Field(0.70711, gt=0, description="learning rate of a round relative to the one before (1/√2)")
+    round_lr_factor: float = Field(0.70711, gt=0, description="learning rate relative to the round before (1/√2)")
 
     def ratio(self, number: int) -> float:
         """Return p in round `number`, counted from 0."""
@@ -64,7 +65,7 @@ class Cbst:
                 f"round-{number + 1}",
                 self.config.steps,
                 batches=self._batches,
-                prepare=lambda folder, ratio=self.config.ratio(number): self._label_target(folder, ratio),
+                prepare=partial(self._label_target, ratio=self.config.ratio(number)),
             )
             for number in range(self.config.rounds)
         ]
@@ -99,9 +100,7 @@ class Cbst:
 
     def finish(self) -> Network:
         """Return the finished network."""
-        return self._learner.finish(
-            lambda: input_images(self.config, self._target, self.config.recompute_statistics)
-        )
+        return self._learner.finish(lambda: input_images(self.config, self._target, self.config.recompute_statistics))
 
     def _label_target(self, folder: Path, ratio: float) -> None:
         """Step a: one pass for the thresholds (algorithm 2), one for the labels (equation 8)."""
@@ -116,7 +115,8 @@ class Cbst:
             provenance = np.where(label == IGNORE, Provenance.UNKNOWN, Provenance.PSEUDO_LABEL).astype(np.uint8)
             write_partial(folder, PartialLabel(frame.key, label, provenance))
             labelled_C += np.bincount(label.ravel(), minlength=256)[: len(labelled_C)]
-        (folder / "pseudo_labels.json").write_text(json.dumps(_summary(network, ratio, thresholds, labelled_C), indent=1))
+        summary = _summary(network.classes.names, ratio, thresholds, labelled_C)
+        (folder / "pseudo_labels.json").write_text(json.dumps(summary, indent=1))
 
     def _batches(self, folder: Path) -> DomainBatches:
         summary = json.loads((folder / "pseudo_labels.json").read_text())
@@ -137,7 +137,7 @@ def rare_classes(predicted_C: NDArray[np.int64], share: float, at_least: int = 3
 
 
 def _summary(
-    network: Network, ratio: float, thresholds: Thresholds, labelled_C: NDArray[np.int64]
+    names: tuple[str, ...], ratio: float, thresholds: Thresholds, labelled_C: NDArray[np.int64]
 ) -> dict[str, Any]:
     return {
         "ratio": ratio,
@@ -148,6 +148,6 @@ def _summary(
                 "labelled_pixels": int(labelled_C[c]),
                 "threshold": float(1 - thresholds.doubt[c]) if thresholds.bits[c] >= 0 else None,
             }
-            for c, name in enumerate(network.classes.names)
+            for c, name in enumerate(names)
         ],
     }

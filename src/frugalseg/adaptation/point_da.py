@@ -5,9 +5,9 @@ answers at the asked points and G1's predictions outside of the selected cells (
 the answered points carry a label. Losses: equation 7.
 
 Differs from the paper: people's points are a term of their own, averaged over the answered points and weighted by
-`human_weight` (equation 7's plain sum drowns 50 clicks among 100,000 pseudo-labelled pixels; `human_term = "merged"` gives
-it back); G2 goes on from G1 (`start = "pretrained"` for the paper's fresh start); `pseudo_ratio` < 1 keeps only the most
-confident share of each class; the adversarial term (equation 8) is not in the plain form.
+`human_weight` (equation 7's plain sum drowns 50 clicks among 100,000 pseudo-labelled pixels; `human_term = "merged"`
+gives it back); G2 goes on from G1 (`start = "pretrained"` for the paper's fresh start); `pseudo_ratio` < 1 keeps only
+the most confident share of each class; the adversarial term (equation 8) is not in the plain form.
 """
 
 from pathlib import Path
@@ -35,12 +35,14 @@ class PointDaConfig(TrainConfig):
     """Settings of point_da."""
 
     pseudo_labels: Literal["cells", "none"] = Field(
-        "cells", description="cells: G1's predictions outside the selected cells (equation 6); none: people's answers only"
+        "cells",
+        description="cells: G1's predictions outside the selected cells (equation 6); none: people's answers only",
     )
-    pseudo_ratio: float = Field(1.0, gt=0, le=1, description="most confident share of each class's pseudo-labels to keep")
+    pseudo_ratio: float = Field(1.0, gt=0, le=1, description="most confident share of each class's pseudo-labels kept")
     target_weight: float = Field(1.0, ge=0, description="weight of the pseudo-labels' cross entropy")
     human_term: Literal["own", "merged"] = Field(
-        "own", description="people's pixels: a term of their own, or merged into the target's cross entropy (equation 7)"
+        "own",
+        description="people's pixels: a term of their own, or merged into the target's cross entropy (equation 7)",
     )
     human_weight: float = Field(1.0, ge=0, description="weight of people's term, averaged over the answered pixels")
 
@@ -103,7 +105,8 @@ class PointDa:
     def _label_target(self, folder: Path) -> None:
         """Write equation 6's label of every target frame."""
         read_human = PartialLabelFolder(self._human.labels)
-        thresholds = self._thresholds() if self.config.pseudo_ratio < 1 and self.config.pseudo_labels == "cells" else None
+        choosy = self.config.pseudo_labels == "cells" and self.config.pseudo_ratio < 1
+        thresholds = self._thresholds() if choosy else None
         for frame, logits_CHW in predictions(self._teacher, self._target, self.config, self._fabric.device):
             pseudo = self._pseudo(logits_CHW, thresholds)
             human = PartialLabel(frame.key, *read_human(frame))

@@ -20,7 +20,9 @@ from frugalseg.training.settings import TrainConfig
 class SourceOnlyConfig(TrainConfig):
     """Settings of source_only."""
 
-    start: Literal["checkpoint", "pretrained"] = Field("pretrained", description="first weights: the pretrained trunk's")
+    start: Literal["checkpoint", "pretrained"] = Field(
+        "pretrained", description="first weights: the pretrained trunk's"
+    )
     batch_statistics: Literal["shared", "per_domain"] = Field(
         "shared", description="only source images pass, so the statistics are the source's"
     )
@@ -32,6 +34,8 @@ class SourceOnly:
     def __init__(self, network: Network, config: SourceOnlyConfig, fabric: Fabric, data: DomainData) -> None:
         self.config, self._data = config, data
         self._source = data.need_source("source_only")
+        if config.recompute_statistics:
+            data.need_target("source_only with recompute_statistics")
         self._learner = Learner(network, config, fabric, data.pixels_C, home="source")
 
     def phases(self) -> list[Phase]:

@@ -81,7 +81,7 @@ def read_answers(path: Path) -> list[Answer]:
     """Read answers, in the order written.
 
     Raises:
-        DataError: the file is missing or holds something else.
+        ArtifactError: the file is missing or holds something else.
     """
     return list(read_records(path, Answer))
 

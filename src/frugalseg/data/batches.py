@@ -7,10 +7,11 @@ the same batches.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,11 +41,9 @@ class DomainBatch:
 
     def to(self, device: torch.device) -> "DomainBatch":
         """Return the batch on another device."""
-        moved = {
-            name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
-            for name, value in vars(self).items()
-        }
-        return DomainBatch(**moved)
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        moved: dict[str, Any] = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
+        return replace(self, **moved)
 
 
 class ImageCache:
@@ -191,8 +190,9 @@ class DomainBatches:
             if label is not None and source is not None:
                 labels.append(label.long())
                 provenance.append(source)
-        stacked = (torch.stack(labels), torch.stack(provenance)) if labels else (None, None)
-        return _Side(torch.stack(images), *stacked, tuple(keys))
+        if not labels:
+            return _Side(torch.stack(images), keys=tuple(keys))
+        return _Side(torch.stack(images), torch.stack(labels), torch.stack(provenance), tuple(keys))
 
     def _index(self, domain: str, count: int, step: int, slot: int) -> int:
         """Return which frame comes next: an endless run through permutations, one an epoch."""

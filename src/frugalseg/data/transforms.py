@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torchvision.transforms.v2 import functional as tv
 
 from frugalseg.core.classes import IGNORE
@@ -30,6 +30,12 @@ class AugmentConfig(Config):
     color_jitter: float = Field(0.3, ge=0, lt=1, description="brightness, contrast, saturation: factor within 1 ± this")
     hue_jitter: float = Field(0.03, ge=0, le=0.5, description="hue: turns of the colour wheel, ± this")
     blur_ratio: float = Field(0.2, ge=0, le=1, description="how often a frame is blurred")
+
+    @model_validator(mode="after")
+    def _zooms_in_order(self) -> "AugmentConfig":
+        if self.zoom_min > self.zoom_max:
+            raise ValueError(f"zoom_min = {self.zoom_min} is above zoom_max = {self.zoom_max}; expected at most that.")
+        return self
 
 
 @dataclass(frozen=True)
@@ -115,17 +121,20 @@ def augment(
 
 
 def cut_labels(labels: Labels, window: Window, input_hw: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return label and provenance inside `window` at `input_hw`, every human point of the window among them."""
+    """Return label and provenance inside `window` at `input_hw`, every human point of the window among them.
+
+    Where several points fall on one pixel of the input, the last in reading order is kept.
+    """
     label_HW, provenance_HW = labels
     label_hw = cut(torch.from_numpy(label_HW)[None], window, input_hw, IGNORE, nearest=True)[0].clone()
     provenance_hw = cut(torch.from_numpy(provenance_HW)[None], window, input_hw, 0, nearest=True)[0].clone()
     rows, columns = np.nonzero(provenance_HW == Provenance.HUMAN_POINT)
-    new_rows = (rows - window.top) * input_hw[0] // window.height
-    new_columns = (columns - window.left) * input_hw[1] // window.width
+    new_rows = (2 * (rows - window.top) + 1) * input_hw[0] // (2 * window.height)  # where the pixel's centre falls
+    new_columns = (2 * (columns - window.left) + 1) * input_hw[1] // (2 * window.width)
     inside = (new_rows >= 0) & (new_rows < input_hw[0]) & (new_columns >= 0) & (new_columns < input_hw[1])
-    place = torch.from_numpy(new_rows[inside]), torch.from_numpy(new_columns[inside])
-    label_hw[place] = torch.from_numpy(label_HW[rows[inside], columns[inside]])
-    provenance_hw[place] = int(Provenance.HUMAN_POINT)
+    place = new_rows[inside], new_columns[inside]
+    label_hw.numpy()[place] = label_HW[rows[inside], columns[inside]]  # numpy: repeated places take the last value
+    provenance_hw.numpy()[place] = Provenance.HUMAN_POINT
     return label_hw, provenance_hw
 
 

@@ -2,8 +2,8 @@
 
 A checkpoint is one file whose name carries its own hash: `step-00000120.<sha256>.pt`. It is written to a temporary file
 in the same folder, flushed and synced, read back and hashed, and only then renamed, so a file of that form is whole or
-its content disagrees with its name. `LATEST` names the newest one, for people. Loading walks from the newest file to the
-oldest and takes the first whose hash matches and whose numbers are finite.
+its content disagrees with its name. `LATEST` names the newest one, for people. Loading walks from the newest file to
+the oldest and takes the first whose hash matches and whose numbers are finite.
 """
 
 import hashlib
@@ -30,16 +30,19 @@ class CheckpointFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        for left_over in folder.glob(".*"):  # what a kill in the middle of a save left; the stage's lock makes it ours
+            left_over.unlink()
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Save `state` (tensors, numbers, text, lists and dicts only) as the checkpoint of `step`; keep the last two.
 
         Raises:
-            CheckpointError: too little free space, or the disk gave back other bytes than were written.
+            CheckpointError: too little free space.
+            ArtifactError: the disk gave back other bytes than were written.
         """
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        content = buffer.getbuffer()
+        content = buffer.getvalue()
         free = shutil.disk_usage(self.folder).free
         if free < ROOM * len(content):
             raise CheckpointError(
@@ -48,7 +51,7 @@ class CheckpointFolder:
             )
         digest = hashlib.sha256(content).hexdigest()
         path = self.folder / f"step-{step:08d}.{digest}.pt"
-        self._write(path, content, digest)
+        write_atomic(path, content)
         write_atomic(self.folder / "LATEST", path.name.encode())
         for _, old in self._newest_first()[KEEP:]:
             old.unlink(missing_ok=True)
@@ -74,17 +77,6 @@ class CheckpointFolder:
             )
         return None
 
-    def _write(self, path: Path, content: memoryview, digest: str) -> None:
-        part = self.folder / "checkpoint.part"  # one name: what a kill leaves behind is overwritten by the next
-        with open(part, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if hashlib.sha256(part.read_bytes()).hexdigest() != digest:
-            raise CheckpointError(f"{part}: the disk gave back other bytes than were written. Look at the disk.")
-        part.rename(path)
-        sync_folder(self.folder)
-
     def _newest_first(self) -> list[tuple[int, Path]]:
         found = []
         for name in os.listdir(self.folder):
@@ -92,15 +84,6 @@ class CheckpointFolder:
             if match:
                 found.append((int(match[1]), self.folder / name))
         return sorted(found, reverse=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: a rename survives a power cut only after this."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _finite(state: Any) -> bool:

@@ -11,15 +11,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 
+from frugalseg.core.artifact import sync_folder
 from frugalseg.core.chance import seed_for
 from frugalseg.core.errors import TrainingError
 from frugalseg.data.batches import DomainBatch
 from frugalseg.models.network import Network
-from frugalseg.training.checkpoint import CheckpointFolder, sync_folder
+from frugalseg.training.checkpoint import CheckpointFolder
 from frugalseg.training.interrupt import EXIT_CODE, sigterm_event, sigterm_exits
 from frugalseg.training.learner import NonFiniteLoss
 from frugalseg.training.method import Method, Phase
@@ -37,7 +39,7 @@ def train(method: Method, folder: Path, fabric: Fabric, log: TrainingLog) -> Net
     """
     checkpoints = CheckpointFolder(folder / "checkpoints")
     loaded = checkpoints.load()
-    state = loaded[1] if loaded else {"phase": 0, "step": 0}
+    state: dict[str, Any] = loaded[1] if loaded else {"phase": 0, "step": 0}
     if loaded:
         method.load_state(state["method"])
     phases = method.phases()

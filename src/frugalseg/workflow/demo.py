@@ -41,8 +41,8 @@ def demo(folder: Path, seed: int, options: Options) -> dict[str, Any]:
     }
 
 
-def prepare(folder: Path, seed: int, options: Options) -> Project:
-    """Write the toy city's frames and a project on them."""
+def prepare(folder: Path, seed: int, options: Options, control: bool = False) -> Project:
+    """Write the toy city's frames and a project on them; with `control` it also spends the budget at random."""
     data = folder / "data"
     for name, (look, world, sequences, frames) in DATA.items():
         if not (data / name / "classes.toml").is_file():
@@ -53,4 +53,4 @@ def prepare(folder: Path, seed: int, options: Options) -> Project:
     for method, own in SETTINGS.items():
         (settings / f"{method}.toml").write_text(COMMON + own)
     given = {name: f"folder:{(data / name).as_posix()}" for name in DATA}
-    return init_project(folder, {**given, "name": "toy city", "seed": seed, "network": "shuffle_lite"}, None)
+    return init_project(folder, {**given, "name": "toy city", "seed": seed, "control": control}, None)

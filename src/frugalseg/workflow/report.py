@@ -87,7 +87,7 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
     )
     simulated = any(run.extra.get("simulated") for run in runs)
     notes = (
-        ("Answers were simulated from ground truth; the seconds are ANNOTATION's priors, not measured.",)
+        ("Answers were simulated from ground truth; the seconds are the cost model's, not measured.",)
         if simulated
         else ()
     )

@@ -48,5 +48,5 @@ def make_light(rng: np.random.Generator, weather: Weather) -> Light:
 
 def normals(planes_N33: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return N x 3 unit normals on the sides from which the planes' pictures are seen the right way round."""
-    across = np.cross(planes_N33[:, :, 1], planes_N33[:, :, 0])
+    across = np.cross(planes_N33[:, :, 0], planes_N33[:, :, 1])
     return np.asarray(across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-12))

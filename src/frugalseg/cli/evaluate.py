@@ -1,0 +1,132 @@
+"""`frugalseg evaluate`: score a project, a model or a folder of predictions."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from frugalseg.cli.options import (
+    RUN,
+    ConfigFile,
+    DryRun,
+    Json,
+    Quiet,
+    Settings,
+    find_model,
+    model_folder,
+    options,
+    stage_folder,
+)
+from frugalseg.cli.output import Table, logs_on_stderr, show, show_stage
+from frugalseg.core.errors import ConfigError
+
+EXAMPLES = (
+    "frugalseg evaluate city --json",
+    "frugalseg evaluate city/runs/0004-adapt-cbst-1a2b3c4d --data folder:data/street-labelled",
+    "frugalseg evaluate predictions --data folder:data/street-labelled --classes city/classes.toml",
+)
+
+
+def command(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PROJECT|CHECKPOINT|DIR", help="a project, a model's folder, or a folder of label PNGs"),
+    ],
+    data: Annotated[
+        str | None, typer.Option("--data", metavar="SPEC", help="labelled frames; a project has its validation frames")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="RUN", help=f"of a project, {RUN}; default: the newest model")
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option("--classes", metavar="FILE", help="what ids in a folder of PNGs mean; default: the data's"),
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score a project's model, any model, or a folder of predictions: IoU of each class, mIoU, accuracies.
+
+    Numbers are fractions from 0 to 1 with a 95 % interval from resampling the frames. A project's score is kept as a
+    stage of its own, for the report; the score of a checkpoint or a folder, or with --data, is only printed.
+    """
+    flags = {"config": config, "settings": settings, "dry_run": dry_run, "quiet": quiet}
+    is_project = (path / "project.toml").is_file()
+    if is_project and data is None:
+        _refuse({"--classes": classes}, "a project has its classes")
+        _evaluate_project(path, model, flags, as_json)
+        return
+    checkpoint = find_model(path)
+    kind = "a model" if is_project or checkpoint else "a folder of predictions"
+    if data is None:
+        raise ConfigError(
+            f"{path} is {kind}: say what to score it on with --data SPEC, e.g. --data folder:labelled-frames"
+        )
+    with logs_on_stderr():
+        if is_project or checkpoint:
+            _refuse(
+                {"--classes": classes, "--model": None if is_project else model}, f"{path} is {kind} with its classes"
+            )
+            found = _score_model(_of_project(path, model) if is_project else model_folder(path), data, flags)
+        else:
+            _refuse({"--model": model, "--config": config, "--set": settings}, f"{path} is {kind}")
+            found = _score_folder(path, data, classes, dry_run)
+    show(found, as_json, *_tables(found))
+
+
+def _evaluate_project(path: Path, model: str | None, flags: dict[str, Any], as_json: bool) -> None:
+    with logs_on_stderr():
+        from frugalseg.workflow.evaluate import evaluate_stage
+        from frugalseg.workflow.project import Project
+        from frugalseg.workflow.status import next_command
+
+        opened = Project.open(path)
+        result = evaluate_stage(opened, stage_folder(opened, model), options(**flags))
+    show_stage(result, as_json, *_tables(result.found), next_command=next_command(opened))
+
+
+def _of_project(path: Path, model: str | None) -> Path:
+    from frugalseg.workflow.project import Project
+
+    opened = Project.open(path)
+    chosen = stage_folder(opened, model)
+    if chosen is None:
+        chosen = opened.latest(("adapt", "retrain"), "a trained model", f"frugalseg adapt {path}").folder
+    return model_folder(chosen)
+
+
+def _score_model(model: Path, data: str, flags: dict[str, Any]) -> dict[str, Any]:
+    from frugalseg.workflow.evaluate import evaluate_model
+
+    if flags["dry_run"]:
+        return {"dry_run": True, "model": model, "data": data}
+    return evaluate_model(model, data, options(**flags))
+
+
+def _score_folder(folder: Path, data: str, classes: Path | None, dry_run: bool) -> dict[str, Any]:
+    from frugalseg.core.classes import ClassSet
+    from frugalseg.workflow.evaluate import evaluate_folder
+
+    if dry_run:
+        return {"dry_run": True, "predictions": folder, "data": data}
+    return evaluate_folder(folder, data, ClassSet.from_toml(classes) if classes else None)
+
+
+def _refuse(given: dict[str, Any], reason: str) -> None:
+    wrong = [flag for flag, value in given.items() if value]
+    if wrong:
+        raise ConfigError(f"{', '.join(wrong)}: not here, {reason}.")
+
+
+def _tables(found: dict[str, Any]) -> list[str | Table]:
+    if "miou" not in found:
+        return [Table(list(found.items()))]
+    facts = [
+        (name, found.get(name))
+        for name in ("miou", "miou_low", "miou_high", "pixel_accuracy", "mean_accuracy", "frames")
+    ]
+    subsets = [(f"miou, {name}", value) for name, value in found.get("subsets", {}).items()]
+    return [Table(facts + subsets), Table(list(found["iou"].items()), ("class", "IoU"))]

@@ -1,0 +1,136 @@
+"""What verbs print: one JSON object, or short aligned text (with rich's tables where stdout is a terminal)."""
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from frugalseg.workflow.stage import StageResult
+
+NOTHING = "–"  # a cell without a value
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of values under a header; columns of numbers are aligned to the right. No header: name and value pairs."""
+
+    rows: Sequence[Sequence[Any]]
+    header: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def logs_on_stderr() -> Iterator[None]:
+    """Send what the body prints to stderr, so that stdout holds the result and nothing else."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def show(found: Mapping[str, Any], as_json: bool, *parts: str | Table) -> None:
+    """Print `found` as one JSON object, or the `parts` for people."""
+    if as_json:
+        print(json.dumps(jsonable(found), allow_nan=False, indent=1))
+        return
+    terminal = sys.stdout.isatty()
+    for part in parts:
+        if isinstance(part, str):
+            print(printable(part, sys.stdout))
+        elif part.rows and terminal:
+            _print_rich(part)
+        elif part.rows:
+            print(printable(_plain(part), sys.stdout))
+
+
+def show_stage(result: "StageResult", as_json: bool, *parts: str | Table, next_command: str | None = None) -> None:
+    """Print a stage: its folder, whether it had been done before, what it found (or `parts`), and what comes next."""
+    dry = result.folder is None
+    found = {"stage": result.name, "folder": result.folder, "dry_run": dry, "done_before": result.done_before}
+    found |= {"next": next_command} if next_command and not dry else {}
+    if dry:
+        head = f"{result.name} would run:"
+    elif result.done_before:
+        head = f"{result.name} had been done before: {result.folder}"
+    else:
+        head = f"{result.name} done: {result.folder}"
+    tail = [f"Next: {next_command}"] if next_command and not dry else []
+    shown = parts if parts and not dry else (pairs(result.found),)
+    show({**result.found, **found}, as_json, head, *shown, *tail)
+
+
+def pairs(found: Mapping[str, Any]) -> Table:
+    """Return the short facts of `found` as name and value; mappings one level deep are spelled `name.key`."""
+    rows = []
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            rows += [(f"{name}.{key}", inner) for key, inner in value.items() if not isinstance(inner, Mapping)]
+        else:
+            rows.append((name, value))
+    return Table(rows)
+
+
+def jsonable(value: Any) -> Any:
+    """Return `value` made of what JSON holds: NaN and infinity become null, paths and anything else text."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(inner) for inner in value]
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # arrays, and numpy's scalars
+        return jsonable(value.tolist())
+    return str(value)
+
+
+def printable(text: str, stream: TextIO) -> str:
+    """Return `text` with what could steer a terminal (escapes, marks that reverse the line) or cannot be shown escaped."""
+    safe = "".join(letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1] for letter in text)
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return safe.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_cell, value))
+    return str(value).replace("\n", " ")
+
+
+def _numeric(table: Table) -> list[bool]:
+    columns = zip(*table.rows, strict=True)
+    return [bool(table.header) and all(value is None or isinstance(value, int | float) for value in c) for c in columns]
+
+
+def _plain(table: Table) -> str:
+    cells = [list(map(_cell, row)) for row in ([table.header] if table.header else []) + list(table.rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    right = _numeric(table)
+    lines = []
+    for row in cells:
+        aligned = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
+        lines.append(f"  {'  '.join(aligned)}".rstrip())
+    return "\n".join(lines)
+
+
+def _print_rich(table: Table) -> None:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(box=None, show_header=bool(table.header), header_style="bold", pad_edge=False)
+    for number, right in enumerate(_numeric(table)):
+        drawn.add_column(table.header[number] if table.header else "", justify="right" if right else "left")
+    for row in table.rows:
+        drawn.add_row(*(Text(printable(_cell(value), sys.stdout)) for value in row))  # Text: no markup in names
+    Console(file=sys.stdout).print(drawn)

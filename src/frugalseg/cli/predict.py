@@ -1,0 +1,47 @@
+"""`frugalseg predict`: label maps of any images."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from frugalseg.cli.options import ConfigFile, DryRun, Json, Quiet, Settings, model_folder, options
+from frugalseg.cli.output import logs_on_stderr, show
+
+EXAMPLES = (
+    "frugalseg predict city/runs/0007-retrain-point_da-1a2b3c4d frames --out predictions",
+    "frugalseg predict model a.png b.jpg --out predictions --overlay",
+)
+
+
+def command(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="a model's folder, or an adapt or retrain stage's")
+    ],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="image files, and folders of them")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="where the label maps go")],
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="also write NAME_overlay.png: the classes' colours over the image")
+    ] = False,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one label map an image: a PNG of class ids, at the image's size.
+
+    An image that cannot be read is refused by name and the rest goes on; the exit code is 2 if all were refused.
+    """
+    with logs_on_stderr():
+        from frugalseg.workflow.predict import predict
+
+        flags = options(config, settings, dry_run, quiet)
+        found = predict(model_folder(checkpoint), images, out, flags, overlay=overlay)
+    if dry_run:
+        show({"dry_run": True, **found}, as_json, f"{found['images']} images would be predicted into {out}.")
+        return
+    refused = [f"refused: {reason}" for reason in found["refused"].values()]
+    show(found, as_json, f"{found['predicted']} of {found['images']} images predicted into {out}.", *refused)
+    if not found["predicted"]:
+        raise typer.Exit(2)

@@ -1,0 +1,45 @@
+"""`frugalseg retrain`: train with people's answers."""
+
+from typing import Annotated
+
+import typer
+
+from frugalseg.cli.options import RUN, ConfigFile, DryRun, Json, ProjectFolder, Quiet, Settings, options, stage_folder
+from frugalseg.cli.output import logs_on_stderr, show_stage
+
+EXAMPLES = ("frugalseg retrain city --method point_da", "frugalseg retrain city --answers 6 --set steps=1000")
+
+
+def command(
+    project: ProjectFolder,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="NAME", help="a method that learns from answers; default: the project's"),
+    ] = None,
+    answers: Annotated[
+        str | None,
+        typer.Option("--answers", metavar="RUN", help=f"`label` stage to learn from, {RUN}; default: the newest"),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--start", metavar="RUN", help=f"go on from the model of {RUN}; default: the one that asked"),
+    ] = None,
+    config: ConfigFile = None,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train with people's answers, from the network that asked the questions.
+
+    Interrupted training goes on with the same command; finished training is not done again.
+    """
+    with logs_on_stderr():
+        from frugalseg.workflow.project import Project
+        from frugalseg.workflow.status import next_command
+        from frugalseg.workflow.train import retrain
+
+        opened = Project.open(project)
+        begin, answered = stage_folder(opened, start), stage_folder(opened, answers)
+        result = retrain(opened, method, begin, answered, options(config, settings, dry_run, quiet))
+    show_stage(result, as_json, next_command=next_command(opened))

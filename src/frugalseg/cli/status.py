@@ -1,0 +1,21 @@
+"""`frugalseg status`: where a project stands."""
+
+from frugalseg.cli.options import Json, ProjectFolder, Quiet
+from frugalseg.cli.output import Table, logs_on_stderr, pairs, show
+
+EXAMPLES = ("frugalseg status city",)
+
+HEADLINES = ("miou", "questions", "answers", "human_seconds")
+
+
+def command(project: ProjectFolder, as_json: Json = False, quiet: Quiet = False) -> None:
+    """Say what is finished, what it cost in people's and the machine's time, and what comes next."""
+    with logs_on_stderr():
+        from frugalseg.workflow.project import Project
+        from frugalseg.workflow.status import status
+
+        found = status(Project.open(project))
+    facts = pairs({"frames": found["data"], "people's minutes": found["human_seconds"] / 60})
+    rows = [(stage["stage"], stage["wall_s"], *(stage.get(name) for name in HEADLINES)) for stage in found["stages"]]
+    table = Table(rows, ("stage", "seconds", "mIoU", "questions", "answers", "people's s"))
+    show(found, as_json, f"{found['project']} ({found['folder']})", facts, table, f"Next: {found['next']}")

@@ -1,0 +1,180 @@
+"""What holds for every selector; one is tested by being listed in the table of contents."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from frugalseg.acquisition.view import FrameView
+from frugalseg.core.chance import generator
+from frugalseg.core.config import describe
+from frugalseg.core.cost import Budget, CostModel
+from frugalseg.core.errors import BudgetError, DataError
+from frugalseg.core.records import QueryKind
+from frugalseg.workflow import catalog
+
+pytestmark = pytest.mark.parametrize("name", sorted(catalog.SELECTORS))
+SIZES_HW = ((40, 64), (33, 47), (64, 40))
+FRAMES = 7
+
+
+def views(frames=FRAMES, masked=True):
+    found = []
+    for number in range(frames):
+        size_HW = SIZES_HW[number % len(SIZES_HW)]
+        entropy = generator(number, "entropy").random(size_HW, dtype=np.float32)
+        askable = None
+        if masked and number % 2:
+            askable = np.ones(size_HW, bool)
+            askable[-9:, 5:] = False
+        found.append(FrameView(f"drive/{number:03d}", entropy, np.zeros(size_HW, np.uint8), askable))
+    return found
+
+
+def selector(name, budget, frames=FRAMES, seed=0, cost=None, **config):
+    entry = catalog.entry("selector", name)
+    return entry.load()(entry.load_config()(**config), Budget.parse(budget), frames, cost or CostModel(), seed)
+
+
+def select(name, budget="50points/image", shown=None, seed=0, cost=None):
+    shown = views() if shown is None else shown
+    chosen = selector(name, budget, len(shown), seed, cost)
+    for view in shown:
+        chosen.see(view)
+    return chosen.finish()
+
+
+def counts(queries):
+    return {view.key: sum(query.key == view.key for query in queries) for view in views()}
+
+
+@pytest.mark.parametrize(
+    ("budget", "total"),
+    [
+        ("50points/image", 350),
+        ("7points/image", 49),
+        ("0.5points/image", 3),
+        ("1point", 1),
+        ("3points", 3),
+        ("100points", 100),
+        ("20min", 400),
+        ("100s", 33),
+        ("1images", 1500),
+        ("700points/image", 4900),
+    ],
+)
+def test_the_budget_is_met_exactly_and_evenly(name, budget, total):
+    queries = select(name, budget)
+    assert len(queries) == total
+    assert max(counts(queries).values()) - min(counts(queries).values()) <= 1
+
+
+def test_a_dearer_point_buys_fewer(name):
+    assert len(select(name, "20min", cost=CostModel(point_s=6.0))) == 200
+
+
+def test_questions_are_inside_the_frame_askable_and_asked_once(name):
+    queries = select(name, "120points/image")
+    by_key = {view.key: view for view in views()}
+    assert len({query.id for query in queries}) == len(queries)
+    assert len({(query.key, query.point) for query in queries}) == len(queries)
+    for query in queries:
+        view = by_key[query.key]
+        assert query.kind is QueryKind.POINT and query.strategy == name
+        assert query.point.row < view.size_HW[0] and query.point.column < view.size_HW[1]
+        assert view.askable_HW is None or view.askable_HW[query.point.row, query.point.column]
+        if query.cell is not None:
+            assert 0 <= query.point.row - query.cell.top < query.cell.height
+            assert 0 <= query.point.column - query.cell.left < query.cell.width
+            assert query.cell.top + query.cell.height <= view.size_HW[0]
+            assert query.cell.left + query.cell.width <= view.size_HW[1]
+
+
+def test_the_order_of_frames_makes_no_difference(name):
+    shuffled = [views()[number] for number in generator(0, "order").permutation(FRAMES)]
+    for budget in ("50points/image", "100points", "11points"):
+        assert select(name, budget) == select(name, budget, shuffled) == select(name, budget, views()[::-1])
+
+
+def test_the_seed_decides_and_nothing_else(name):
+    np.random.seed(1)
+    first = select(name)
+    np.random.seed(2)
+    assert select(name) == first
+    other = select(name, seed=1)
+    assert {query.id for query in other}.isdisjoint(query.id for query in first)
+    assert {(query.key, query.point) for query in other} != {(query.key, query.point) for query in first}
+
+
+def test_a_larger_budget_asks_what_a_smaller_one_asks_and_more(name):
+    asked = [set(select(name, f"{points}points")) for points in (5, 40, 41, 200, 700)]
+    for smaller, larger in zip(asked, asked[1:], strict=False):
+        assert smaller < larger
+
+
+def test_what_is_asked_of_a_frame_does_not_depend_on_the_other_frames(name):
+    alone = select(name, shown=views()[3:4])
+    assert alone == [query for query in select(name) if query.key == alone[0].key]
+
+
+def test_pixels_asked_before_can_be_taken_out(name):
+    first = select(name)
+    again = []
+    for view in views():
+        askable = np.ones(view.size_HW, bool) if view.askable_HW is None else view.askable_HW.copy()
+        for query in first:
+            if query.key == view.key:
+                askable[query.point.row, query.point.column] = False
+        again.append(FrameView(view.key, view.entropy_HW, view.prediction_HW, askable))
+    second = select(name, shown=again)
+    assert len(second) == len(first)
+    assert {(query.key, query.point) for query in second}.isdisjoint((query.key, query.point) for query in first)
+
+
+def dark(view):
+    return FrameView(view.key, view.entropy_HW, view.prediction_HW, np.zeros(view.size_HW, bool))
+
+
+def test_frames_without_anything_to_ask_leave_their_share_to_the_others(name):
+    shown = views()
+    queries = select(name, "100points", [dark(view) for view in shown[:3]] + shown[3:])
+    assert counts(queries) == {view.key: 25 if number >= 3 else 0 for number, view in enumerate(shown)}
+
+
+def test_a_budget_without_enough_pixels_is_refused_before_anybody_is_asked(name):
+    with pytest.raises(BudgetError, match="drive/000"):
+        select(name, shown=[dark(view) for view in views()])
+
+
+def test_frames_smaller_than_the_grid_work(name):
+    tiny = [FrameView("a", np.full((2, 3), 0.5, np.float32), np.zeros((2, 3), np.uint8))]
+    assert len(select(name, "6points", tiny)) == 6
+    with pytest.raises(BudgetError):
+        select(name, "7points", tiny)
+
+
+def test_each_frame_is_seen_once_and_none_is_left_out(name):
+    chosen = selector(name, "50points/image", frames=2)
+    chosen.see(views()[0])
+    with pytest.raises(DataError, match="scored twice"):
+        chosen.see(views()[0])
+    with pytest.raises(DataError, match="1 of 2 frames"):
+        chosen.finish()
+
+
+def test_memory_does_not_hold_the_frames(name):
+    frames, size_HW = 30, (256, 512)
+    chosen = selector(name, "50points/image", frames)
+    prediction = np.zeros(size_HW, np.uint8)
+    tracemalloc.start()
+    for number in range(frames):
+        entropy = generator(number, "entropy").random(size_HW, dtype=np.float32)
+        chosen.see(FrameView(f"{number}", entropy, prediction, np.ones(size_HW, bool)))
+        del entropy
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held / frames < 4_000  # bytes; one entropy map is 524,288
+
+
+def test_every_setting_is_described(name):
+    assert all(setting.description for setting in describe(catalog.entry("selector", name).load_config()))
