@@ -1,7 +1,9 @@
 """What all tests share. Threads are limited before anything imports torch: two test workers share two cores."""
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -23,3 +25,13 @@ def real_data() -> Path:
     if not Path(folder).is_dir():
         pytest.fail(f"FRUGALSEG_DATA={folder} is not a folder; correct it or unset it")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_city() -> ModuleType:
+    """The module `tests/tiny_city.py`: a few generated frames in two looks, and a tiny network (this imports torch)."""
+    spec = importlib.util.spec_from_file_location("tiny_city", Path(__file__).with_name("tiny_city.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

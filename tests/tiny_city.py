@@ -4,7 +4,6 @@ Loaded by the fixture `tiny_city` and, by its path, by the worker of the kill te
 """
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,7 @@ def network(seed: int = 0) -> Network:
 
 
 def domain_data(folder: Path, human: bool = True, count: int = 5) -> DomainData:
-    """Return both domains; people answered ten points in the left half of every target frame."""
+    """Return both domains; people answered up to ten points in the left half of every target frame."""
     source, target = (write_frames(folder, look, count) for look in LOOKS)
     for frame in target:
         label, provenance = np.full(SIZE_HW, IGNORE, np.uint8), np.zeros(SIZE_HW, np.uint8)
@@ -114,6 +113,3 @@ def weights(trained: nn.Module) -> dict[str, torch.Tensor]:
 
 def same_weights(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-WORLD = SimpleNamespace(**{name: value for name, value in globals().items() if not name.startswith("_")})

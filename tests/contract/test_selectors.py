@@ -178,3 +178,20 @@ def test_memory_does_not_hold_the_frames(name):
 
 def test_every_setting_is_described(name):
     assert all(setting.description for setting in describe(catalog.entry("selector", name).load_config()))
+
+
+def test_frames_that_look_the_same_are_asked_elsewhere(name):
+    view = views()[0]
+    twins = [FrameView(key, view.entropy_HW, view.prediction_HW) for key in ("a", "b")]
+    queries = select(name, shown=twins)
+    assert {q.point for q in queries if q.key == "a"} != {q.point for q in queries if q.key == "b"}
+
+
+def test_cells_are_asked_at_different_places(name):
+    view = FrameView("a", np.full((64, 128), 0.5, np.float32), np.zeros((64, 128), np.uint8))
+    places = {}
+    for query in select(name, shown=[view]):
+        if query.cell is not None:
+            place = (query.point.row - query.cell.top, query.point.column - query.cell.left)
+            places.setdefault(query.cell, []).append(place)
+    assert len({tuple(place) for place in places.values()}) == len(places)

@@ -25,7 +25,14 @@ from frugalseg.core.records import PartialLabel, Provenance
 from frugalseg.data.batches import DomainBatch, DomainBatches, Mining, PartialLabelFolder
 from frugalseg.models.network import Network
 from frugalseg.training.confidence_histogram import ConfidenceHistogram, Thresholds, balanced_labels
-from frugalseg.training.domain_data import DomainData, batches, input_images, predictions, write_partial
+from frugalseg.training.domain_data import (
+    DomainData,
+    batches,
+    input_images,
+    predictions,
+    without_own_car,
+    write_partial,
+)
 from frugalseg.training.learner import Learner
 from frugalseg.training.losses import cross_entropy
 from frugalseg.training.method import Phase
@@ -111,7 +118,7 @@ class Cbst:
         thresholds = histogram.thresholds(ratio)
         labelled_C = np.zeros(len(network.classes), np.int64)
         for frame, logits_CHW in predictions(network, self._target, self.config, self._fabric.device):
-            label = balanced_labels(logits_CHW, thresholds, IGNORE).cpu().numpy()
+            label = without_own_car(balanced_labels(logits_CHW, thresholds, IGNORE).cpu().numpy(), frame)
             provenance = np.where(label == IGNORE, Provenance.UNKNOWN, Provenance.PSEUDO_LABEL).astype(np.uint8)
             write_partial(folder, PartialLabel(frame.key, label, provenance))
             labelled_C += np.bincount(label.ravel(), minlength=256)[: len(labelled_C)]

@@ -24,7 +24,14 @@ from frugalseg.core.records import PartialLabel, Provenance, Region
 from frugalseg.data.batches import DomainBatch, DomainBatches, PartialLabelFolder
 from frugalseg.models.network import Network
 from frugalseg.training.confidence_histogram import ConfidenceHistogram, Thresholds, balanced_labels
-from frugalseg.training.domain_data import DomainData, batches, input_images, predictions, write_partial
+from frugalseg.training.domain_data import (
+    DomainData,
+    batches,
+    input_images,
+    predictions,
+    without_own_car,
+    write_partial,
+)
 from frugalseg.training.learner import Learner
 from frugalseg.training.losses import cross_entropy, human_only, machine_only
 from frugalseg.training.method import Phase
@@ -108,7 +115,7 @@ class PointDa:
         choosy = self.config.pseudo_labels == "cells" and self.config.pseudo_ratio < 1
         thresholds = self._thresholds() if choosy else None
         for frame, logits_CHW in predictions(self._teacher, self._target, self.config, self._fabric.device):
-            pseudo = self._pseudo(logits_CHW, thresholds)
+            pseudo = without_own_car(self._pseudo(logits_CHW, thresholds), frame)
             human = PartialLabel(frame.key, *read_human(frame))
             write_partial(folder, compose_label(human, pseudo, self._human.cells.get(frame.key, ())))
 

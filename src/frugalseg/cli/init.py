@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from frugalseg.cli.options import DryRun, Json, ProjectFolder, Quiet
 from frugalseg.cli.output import logs_on_stderr, pairs, show
+from frugalseg.core.spec import Spec
 
 EXAMPLES = (
     "frugalseg init city --source folder:data/sim --target folder:data/street --validation folder:data/street-labelled",
@@ -63,11 +64,11 @@ def command(
     given keep their value. Everything chosen stands in PROJECT/project.toml and PROJECT/classes.toml.
     """
     with logs_on_stderr():
-        from frugalseg.workflow.project import absolute_spec, init_project
+        from frugalseg.workflow.project import init_project
         from frugalseg.workflow.status import next_command
 
         specs = {"source": source, "target": target, "validation": validation}
-        given = {domain: absolute_spec(spec) for domain, spec in specs.items() if spec is not None}
+        given: dict[str, Any] = {domain: _absolute(spec) for domain, spec in specs.items() if spec is not None}
         given |= {
             "network": network,
             "weights": os.path.abspath(weights) if weights and weights not in ("hub", "none") else weights,
@@ -97,3 +98,10 @@ def command(
     head = f"{project}: {'would be written with' if dry_run else 'ready'}:"
     table = pairs({**frames, "classes": f"{len(made.classes)}: {', '.join(made.classes.names)}", **settings})
     show({**found, "next": following}, as_json, head, table, f"Next: {following}")
+
+
+def _absolute(text: str) -> str:
+    """Return a SPEC that does not depend on the working directory."""
+    spec = Spec.parse(text)
+    files = {name: os.path.abspath(value) if os.path.isfile(value) else value for name, value in spec.options.items()}
+    return str(Spec(spec.reader, os.path.abspath(spec.path), files))

@@ -5,6 +5,7 @@
 
 import errno
 import importlib
+import inspect
 import os
 import sys
 import tempfile
@@ -53,7 +54,7 @@ USERS_MACHINE = (
     errno.EDQUOT,
 )  # refused by the system, not a slip
 # Typer carries its own copy of click since 0.26; its public names are the way to the classes that are raised.
-ClickError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+ClickError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
 class LazyVerbs(TyperGroup):
@@ -70,7 +71,7 @@ class LazyVerbs(TyperGroup):
         module = importlib.import_module(VERBS[cmd_name].module)
         examples = "\n".join(f"  {example}" for example in module.EXAMPLES)
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        app.command(cmd_name, help=f"{module.command.__doc__}\n\n\b\nExamples:\n{examples}")(module.command)
+        app.command(cmd_name, help=f"{inspect.getdoc(module.command)}\n\n\b\nExamples:\n{examples}")(module.command)
         return build_command(app)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

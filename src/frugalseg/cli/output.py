@@ -89,7 +89,7 @@ def jsonable(value: Any) -> Any:
 
 
 def printable(text: str, stream: TextIO) -> str:
-    """Return `text` with what could steer a terminal (escapes, marks that reverse the line) or cannot be shown escaped."""
+    """Return `text` with everything escaped that could steer a terminal (escapes, marks that turn the line round)."""
     safe = "".join(letter if letter.isprintable() or letter in "\n\t" else ascii(letter)[1:-1] for letter in text)
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return safe.encode(encoding, "backslashreplace").decode(encoding)

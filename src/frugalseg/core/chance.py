@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 def seed_for(seed: int, *names: str | int) -> int:
     """Return a 63-bit seed for the purpose `names`, e.g. `seed_for(0, "dropout", step)`."""
-    text = "\x1f".join([str(seed), *(f"{type(name).__name__}:{name}" for name in names)])
+    text = "\x1f".join([str(seed), *(f"{'str' if isinstance(name, str) else 'int'}:{name}" for name in names)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 

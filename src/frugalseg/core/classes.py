@@ -6,7 +6,6 @@ class id  the position in a ClassSet, 0 … C-1, what networks predict and what 
 IGNORE    255, "no class": never learned from, never scored.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from frugalseg.core.choose import unknown_name
 from frugalseg.core.errors import ConfigError, UnknownNameError
+from frugalseg.core.toml import read_toml, toml_string, toml_value
 
 IGNORE = 255  # Cityscapes' value; fits an 8-bit PNG
 MAX_CLASSES = 254  # class ids 0 … 253 leave 254 free and 255 = IGNORE in an 8-bit PNG
@@ -51,7 +51,7 @@ class ClassSet:
     name: str
     classes: tuple[SemanticClass, ...]
     ignored_ids: tuple[int, ...] = (IGNORE,)
-    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "subsets", MappingProxyType(dict(self.subsets)))
@@ -192,31 +192,24 @@ class ClassSet:
         Raises:
             ConfigError: the file is missing, is no TOML, or its content does not fit.
         """
-        try:
-            with open(path, "rb") as file:
-                data = tomllib.load(file)
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot read the class list: {error.strerror}.") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: not valid TOML: {error}") from error
-        return cls.from_dict(data, str(path))
+        return cls.from_dict(read_toml(path), str(path))
 
     def to_toml(self) -> str:
         """Return the text of a `classes.toml` that reads back as this class set."""
-        lines = [f"name = {_quote(self.name)}", f"ignore = {list(self.ignored_ids)}"]
+        lines = [f"name = {toml_string(self.name)}", f"ignore = {list(self.ignored_ids)}"]
         for entry in self.classes:
             lines += [
                 "",
                 "[[class]]",
-                f"name = {_quote(entry.name)}",
+                f"name = {toml_string(entry.name)}",
                 f"color = {list(entry.color)}",
                 f"raw_ids = {list(entry.raw_ids)}",
             ]
             if entry.aliases:
-                lines.append(f"aliases = [{', '.join(map(_quote, entry.aliases))}]")
+                lines.append(f"aliases = {toml_value(entry.aliases)}")
         if self.subsets:
             lines += ["", "[subsets]"]
-            lines += [f"{_quote(name)} = [{', '.join(map(_quote, members))}]" for name, members in self.subsets.items()]
+            lines += [f"{toml_string(name)} = {toml_value(members)}" for name, members in self.subsets.items()]
         return "\n".join(lines) + "\n"
 
 
@@ -271,11 +264,3 @@ def _only(data: Mapping[str, Any], allowed: set[str], where: str) -> None:
     for key in data:
         if key not in allowed:
             raise ConfigError(f"{where}: {unknown_name('key', key, allowed)}")
-
-
-def _quote(text: str) -> str:
-    escaped = "".join(
-        f"\\u{ord(letter):04x}" if ord(letter) < 32 or ord(letter) == 127 else letter
-        for letter in text.replace("\\", "\\\\").replace('"', '\\"')
-    )
-    return f'"{escaped}"'

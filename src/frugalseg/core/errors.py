@@ -71,12 +71,15 @@ class DataProblems(DataError):
     """
 
     def __init__(self, problems: Sequence[DataError], where: str, shown: int = 20) -> None:
-        self.problems = tuple(problems)
+        self.problems, self._where, self._shown = tuple(problems), where, shown
         lines = [f"{len(self.problems)} problem(s) in {where}:"]
         lines += [f"  {number}. {problem}" for number, problem in enumerate(self.problems[:shown], 1)]
         if len(self.problems) > shown:
             lines.append(f"  … and {len(self.problems) - shown} more.")
         super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> tuple[type["DataProblems"], tuple[object, ...]]:  # to cross from a worker process
+        return DataProblems, (self.problems, self._where, self._shown)
 
 
 class ArtifactError(FrugalsegError):

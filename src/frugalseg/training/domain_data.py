@@ -9,10 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from frugalseg.core.chance import generator
+from frugalseg.core.classes import IGNORE
 from frugalseg.core.codec import write_label_png
 from frugalseg.core.errors import TrainingError
 from frugalseg.core.records import Frame, PartialLabel, Region
 from frugalseg.data.batches import DomainBatches, FramePool, Mining
+from frugalseg.data.masks import askable
 from frugalseg.models.network import Network
 from frugalseg.training.predict import Predictor
 from frugalseg.training.settings import TrainConfig
@@ -117,6 +119,12 @@ def input_images(config: TrainConfig, pool: FramePool, count: int) -> Iterator[t
         images = stream.batch(step).target_images
         assert images is not None  # the pool is the target
         yield images
+
+
+def without_own_car(label_HW: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:
+    """Return the label with IGNORE where the frame's mask shows the camera's own car."""
+    usable_HW = askable(frame)
+    return label_HW if usable_HW is None else np.where(usable_HW, label_HW, np.uint8(IGNORE))
 
 
 def write_partial(folder: Path, partial: PartialLabel) -> None:

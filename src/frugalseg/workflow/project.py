@@ -4,6 +4,7 @@ It holds what the user decided (project.toml, classes.toml, settings/), what was
 (runs/, one folder a stage).
 """
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -135,13 +136,14 @@ class Project:
         raise ArtifactError(f"{self.folder}: there is no stage {reference!r}. Finished stages: {names}.")
 
 
-def init_project(folder: Path, given: dict[str, Any], classes: Path | None) -> Project:
+def init_project(folder: Path, given: dict[str, Any], classes: Path | None, dry_run: bool = False) -> Project:
     """Create a project, or give an existing one other data or settings; nothing finished is touched.
 
     Args:
         folder: The project's folder.
         given: Fields of ProjectSettings the user gave; the rest keeps its value or default.
         classes: A classes.toml, or None for the source's (without a source: the target's).
+        dry_run: Read and check everything, write nothing.
 
     Raises:
         ConfigError: a setting that does not fit, or no class list anywhere.
@@ -159,6 +161,8 @@ def init_project(folder: Path, given: dict[str, Any], classes: Path | None) -> P
         catalog.entry(kind, name)
     manifests = {domain: read_spec(text) for domain in DOMAINS if (text := getattr(settings, domain))}
     class_set = _class_set(folder, manifests, classes)
+    if dry_run:
+        return Project(folder, settings, class_set)
     folder.mkdir(parents=True, exist_ok=True)
     for domain, manifest in manifests.items():
         if manifest.classes.name == UNLISTED:  # labels without a list of their own have the project's ids
@@ -194,3 +198,9 @@ def _class_set(folder: Path, manifests: dict[str, Manifest], classes: Path | Non
 def _toml(value: Any) -> str:
     text = str(value)
     return text.lower() if isinstance(value, bool) else text
+
+
+def absolute_spec(text: str) -> str:
+    """Return a SPEC whose path does not depend on the working directory."""
+    spec = Spec.parse(text)
+    return str(Spec(spec.reader, os.path.abspath(spec.path), spec.options))

@@ -109,6 +109,13 @@ def test_a_careless_annotator_names_other_classes_of_the_frame():
     assert wrong.count(3) / len(wrong) == pytest.approx(0.5, abs=0.09)
 
 
+def test_being_unsure_and_being_wrong_are_independent():
+    answers = answers_at((4, 9), street(), wrong_rate=0.3)
+    sure = [answer for answer in answers if answer.verdict is Verdict.CLASS]
+    assert len(sure) / len(answers) == pytest.approx(0.7, abs=0.035)
+    assert sum(answer.class_id == 3 for answer in sure) / len(sure) == pytest.approx(0.3, abs=0.04)
+
+
 def test_confusion_says_which_class_is_taken_for_which():
     confusion = np.array([[90, 1, 0, 3], [0, 1, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1]])
     kept = confusion.copy()
