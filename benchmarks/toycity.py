@@ -1,9 +1,9 @@
 """The demo over several seeds: source only, adapted, retrained with points, and the same points in random cells.
 
-    python benchmarks/toycity.py --seeds 0 1 2 --work /tmp/toycity --out benchmarks/results
+    python benchmarks/toycity.py --seeds 0 1 2 --work WORK --out benchmarks/results
 
-The toy city's frames are the demo's; the seed changes weights, batches, selection and the simulated annotator. A run that
-was stopped goes on with the same command.
+The toy city's frames are the demo's; the seed changes weights, batches, selection and the simulated annotator. A run
+that was stopped goes on with the same command.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def table(found: list[dict[str, float]], options: argparse.Namespace, seconds: f
     lines = [
         f"# The toy city, {datetime.now(UTC):%Y-%m-%d}",
         "",
-        "mIoU of 11 classes on the look `street`, networks trained from random weights on the look `simulator`; the demo's",
+        "mIoU of 11 classes on the look `street`; random weights at first, source the look `simulator`; the demo's",
         f"frames and settings, seeds {', '.join(map(str, options.seeds))}, last checkpoint, one CPU thread a run.",
         "",
         "| what | mIoU, mean ± sd | each seed | difference to the row above |",

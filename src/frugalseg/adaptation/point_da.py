@@ -41,6 +41,7 @@ from frugalseg.training.settings import TrainConfig
 class PointDaConfig(TrainConfig):
     """Settings of point_da."""
 
+    steps: int = Field(500, ge=1, description="training steps")
     pseudo_labels: Literal["cells", "none"] = Field(
         "cells",
         description="cells: G1's predictions outside the selected cells (equation 6); none: people's answers only",
@@ -51,7 +52,7 @@ class PointDaConfig(TrainConfig):
         "own",
         description="people's pixels: a term of their own, or merged into the target's cross entropy (equation 7)",
     )
-    human_weight: float = Field(1.0, ge=0, description="weight of people's term, averaged over the answered pixels")
+    human_weight: float = Field(5.0, ge=0, description="weight of people's term, averaged over the answered pixels")
 
 
 class PointDa:

@@ -23,6 +23,7 @@ class SourceOnlyConfig(TrainConfig):
     start: Literal["checkpoint", "pretrained"] = Field(
         "pretrained", description="first weights: the pretrained trunk's"
     )
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 = off")
     batch_statistics: Literal["shared", "per_domain"] = Field(
         "shared", description="only source images pass, so the statistics are the source's"
     )

@@ -16,7 +16,9 @@ def command(
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="where the demo is written")] = Path(
         "frugalseg-demo"
     ),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="seed of training and of the choice of questions")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="seed of training and of the choice of questions")
+    ] = 0,
     open_report: Annotated[bool, typer.Option("--open", help="open the report in the browser at the end")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,

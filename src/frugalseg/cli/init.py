@@ -96,7 +96,8 @@ def command(
     }
     following = f"frugalseg init {project}" if dry_run else next_command(made)
     head = f"{project}: {'would be written with' if dry_run else 'ready'}:"
-    table = pairs({**frames, "classes": f"{len(made.classes)}: {', '.join(made.classes.names)}", **settings})
+    counts = {f"{domain} frames": count for domain, count in frames.items()}
+    table = pairs({**counts, "classes": f"{len(made.classes)}: {', '.join(made.classes.names)}", **settings})
     show({**found, "next": following}, as_json, head, table, f"Next: {following}")
 
 

@@ -95,15 +95,24 @@ def printable(text: str, stream: TextIO) -> str:
     return safe.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def _cell(value: Any) -> str:
+def _cells(table: Table) -> list[list[str]]:
+    """Return all cells as text; numbers of one column under a header have the same number of decimals."""
+    formats = []
+    for column in zip(*table.rows, strict=True):
+        largest = max((abs(value) for value in column if isinstance(value, float)), default=0.0)
+        formats.append(".4g" if not table.header else ".3f" if largest <= 1 else ".1f")
+    return [[_cell(value, form) for value, form in zip(row, formats, strict=True)] for row in table.rows]
+
+
+def _cell(value: Any, form: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
+        return f"{value:.0f}" if form == ".4g" and 1000 <= abs(value) < 1e15 else f"{value:{form}}"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_cell, value))
+        return ", ".join(_cell(inner, form) for inner in value)
     return str(value).replace("\n", " ")
 
 
@@ -113,7 +122,7 @@ def _numeric(table: Table) -> list[bool]:
 
 
 def _plain(table: Table) -> str:
-    cells = [list(map(_cell, row)) for row in ([table.header] if table.header else []) + list(table.rows)]
+    cells = [list(table.header), *_cells(table)] if table.header else _cells(table)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     right = _numeric(table)
     lines = []
@@ -131,6 +140,6 @@ def _print_rich(table: Table) -> None:
     drawn = RichTable(box=None, show_header=bool(table.header), header_style="bold", pad_edge=False)
     for number, right in enumerate(_numeric(table)):
         drawn.add_column(table.header[number] if table.header else "", justify="right" if right else "left")
-    for row in table.rows:
-        drawn.add_row(*(Text(printable(_cell(value), sys.stdout)) for value in row))  # Text: no markup in names
+    for row in _cells(table):
+        drawn.add_row(*(Text(printable(cell, sys.stdout)) for cell in row))  # Text: no markup in names
     Console(file=sys.stdout).print(drawn)

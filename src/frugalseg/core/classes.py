@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ IGNORE = 255  # Cityscapes' value; fits an 8-bit PNG
 MAX_CLASSES = 254  # class ids 0 … 253 leave 254 free and 255 = IGNORE in an 8-bit PNG
 MAX_RAW_ID = 65_535  # labels come as 8- or 16-bit PNG
 UNKNOWN = -1  # in a lookup table: a raw id that the class set does not list
+
+
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class ClassSet:
     `subsets` are named groups for reporting (e.g. `frequent`), by class name.
 
     Raises:
-        ConfigError: no class or too many, a name or raw id twice, a colour or id out of range, a subset with an
-            unknown name.
+        ConfigError: no class or too many, a name, alias or raw id twice, a colour or id out of range, a subset with
+            an unknown name.
     """
 
     name: str
@@ -71,6 +74,11 @@ class ClassSet:
         if len(set(self.names)) < len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise ConfigError(f"{where}: class names must differ; twice: {', '.join(twice)}.")
+        called = {name: name for name in self.names}
+        for entry in self.classes:
+            for alias in entry.aliases:
+                if called.setdefault(alias, entry.name) != entry.name:
+                    raise ConfigError(f"{where}: alias {alias!r} of {entry.name!r} already means {called[alias]!r}.")
         for subset, members in self.subsets.items():
             for member in members:
                 if member not in self.names:
@@ -179,8 +187,11 @@ class ClassSet:
             return cls(
                 name=str(data.get("name", Path(where).stem)),
                 classes=classes,
-                ignored_ids=tuple(int(raw_id) for raw_id in data.get("ignore", [IGNORE])),
-                subsets={name: tuple(members) for name, members in data.get("subsets", {}).items()},
+                ignored_ids=_list(data.get("ignore", [IGNORE]), int, f"{where}: `ignore`"),
+                subsets={
+                    name: _list(members, str, f"{where}: subset {name!r}")
+                    for name, members in data.get("subsets", {}).items()
+                },
             )
         except (TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"{where}: {error}. See the file-formats page for a complete classes.toml.") from error
@@ -246,18 +257,27 @@ def _read_class(row: Any, number: int, where: str) -> SemanticClass:
     if not isinstance(row, Mapping):
         raise ConfigError(f"{where}: expected a table with `name` and `color`, got {row!r}.")
     _only(row, {"name", "id", "raw_ids", "color", "aliases"}, where)
-    if "name" not in row or "color" not in row:
-        raise ConfigError(f"{where}: `name` and `color` are needed, got {sorted(row)}.")
+    if not isinstance(row.get("name"), str) or "color" not in row:
+        raise ConfigError(f"{where}: `name` (a text) and `color` are needed, got {dict(row)}.")
     if "id" in row and "raw_ids" in row:
         raise ConfigError(f"{where}: give `id` or `raw_ids`, not both.")
-    raw_ids = row.get("raw_ids", [row.get("id", number)])
-    red, green, blue = (int(channel) for channel in row["color"])
+    color = _list(row["color"], int, f"{where}: `color`")
+    if len(color) != 3:
+        raise ConfigError(f"{where}: `color` is three numbers (red, green, blue) in 0–255, got {list(color)}.")
+    red, green, blue = color
     return SemanticClass(
-        name=str(row["name"]),
+        name=row["name"],
         color=(red, green, blue),
-        raw_ids=tuple(int(raw_id) for raw_id in raw_ids),
-        aliases=tuple(str(alias) for alias in row.get("aliases", [])),
+        raw_ids=_list(row.get("raw_ids", [row.get("id", number)]), int, f"{where}: `raw_ids`"),
+        aliases=_list(row.get("aliases", []), str, f"{where}: `aliases`"),
     )
+
+
+def _list(value: Any, kind: type[Entry], where: str) -> tuple[Entry, ...]:
+    """Refuse text where a list belongs, and numbers that would be cut or counted as true and false."""
+    if not isinstance(value, list | tuple) or any(type(entry) is not kind for entry in value):
+        raise ConfigError(f"{where} must be a list of {'whole numbers' if kind is int else 'texts'}, got {value!r}.")
+    return tuple(value)
 
 
 def _only(data: Mapping[str, Any], allowed: set[str], where: str) -> None:

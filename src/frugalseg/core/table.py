@@ -53,44 +53,52 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
     Raises:
         ArtifactError: the file is missing, is no table, lacks a column, has one too many, or a row does not fit.
     """
-    rows = _csv_rows(path) if path.suffix == ".csv" else _parquet_rows(path)
     columns = _columns(kind)
-    names = [column.name for column in columns]
-    if rows:
-        missing = [column.name for column in columns if column.name not in rows[0] and not column.nullable]
-        extra = [name for name in rows[0] if name not in names]
-        if missing or extra:
-            raise ArtifactError(
-                f"{path}: columns do not fit {kind.__name__}: missing {missing or 'none'}, unknown {extra or 'none'}. "
-                f"Expected {', '.join(names)}."
-            )
+    found, rows = _csv_rows(path, columns) if path.suffix == ".csv" else _parquet_rows(path)
+    missing = [column.name for column in columns if column.name not in found and not column.nullable]
+    extra = [name for name in found if name not in {column.name for column in columns}]
+    if missing or extra:
+        raise ArtifactError(
+            f"{path}: columns do not fit {kind.__name__}: missing {missing or 'none'}, unknown {extra or 'none'}. "
+            f"Expected {', '.join(column.name for column in columns)}."
+        )
+    if twice := sorted({name for name in found if found.count(name) > 1}):
+        raise ArtifactError(f"{path}: columns named twice: {', '.join(twice)}.")
     records = []
     for number, row in enumerate(rows, 1):
         try:
-            records.append(_build(kind, row, ()))
-        except (FrugalsegError, ValueError, TypeError) as error:
+            if len(row) != len(found):
+                raise ValueError(f"{len(row)} values for {len(found)} columns")
+            records.append(_build(kind, dict(zip(found, row, strict=True)), ()))
+        except (FrugalsegError, ValueError) as error:
             raise ArtifactError(f"{path}, row {number}: {error}") from error
     return typing.cast(list[Record], records)
 
 
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+def _parquet_rows(path: Path) -> tuple[list[str], list[list[Any]]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return typing.cast(list[dict[str, Any]], pq.read_table(path).to_pylist())
-    except (OSError, pa.ArrowException) as error:
+        with open(path, "rb") as file:  # a path would be searched for columns: split=train/x.parquet
+            table = pq.ParquetFile(file).read()
+        return table.column_names, [list(row.values()) for row in table.to_pylist()]
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise ArtifactError(f"{path}: cannot read this table: {error}") from error
 
 
-def _csv_rows(path: Path) -> list[dict[str, Any]]:
+def _csv_rows(path: Path, columns: list[_Column]) -> tuple[list[str], list[list[Any]]]:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            return [
-                {name: value if value != "" else None for name, value in row.items()} for row in csv.DictReader(file)
-            ]
+            lines = [line for line in csv.reader(file) if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ArtifactError(f"{path}: cannot read this table: {error}") from error
+    header = lines[0] if lines else []
+    nullable = {column.name for column in columns if column.nullable}
+    empty = {place for place, name in enumerate(header) if name in nullable}  # CSV has no null
+    return header, [
+        [None if cell == "" and place in empty else cell for place, cell in enumerate(row)] for row in lines[1:]
+    ]
 
 
 def _columns(kind: type, path: tuple[str, ...] = (), nullable: bool = False) -> list[_Column]:
@@ -129,15 +137,34 @@ def _build(kind: type, row: dict[str, Any], path: tuple[str, ...]) -> Any:
     for entry in dataclasses.fields(kind):
         inner, optional = _unwrap(hints[entry.name])
         here = (*path, entry.name)
+        name = ".".join(here)
         if dataclasses.is_dataclass(inner):
             filled = any(row.get(column.name) is not None for column in _columns(inner, here))
             values[entry.name] = _build(inner, row, here) if filled or not optional else None
-            continue
-        value = row.get(".".join(here))
-        if value is None:
-            if not optional:
-                raise ValueError(f"{'.'.join(here)} is empty")
+        elif row.get(name) is not None:
+            values[entry.name] = _convert(row[name], inner, name)
+        elif optional:
             values[entry.name] = None
         else:
-            values[entry.name] = inner(value)
+            raise ValueError(f"{name} is empty")
     return kind(**values)
+
+
+def _convert(value: Any, kind: type, name: str) -> Any:
+    """Return a cell as the field's type; nothing is cut or guessed (1.5 is no 1, "False" is not true)."""
+    if issubclass(kind, Enum):
+        known = {str(member.value): member for member in kind}
+        if value not in known:
+            raise ValueError(f"{name} = {value!r} is none of {', '.join(known)}")
+        return known[value]
+    if kind is bool:
+        known_bools = {"true": True, "1": True, "false": False, "0": False}
+        if str(value).lower() not in known_bools:
+            raise ValueError(f"{name} = {value!r} is neither true nor false")
+        return known_bools[str(value).lower()]
+    try:
+        if kind is int and isinstance(value, float):
+            raise ValueError
+        return kind(value)
+    except (ValueError, TypeError):
+        raise ValueError(f"{name} = {value!r} is no {'whole ' if kind is int else ''}number") from None

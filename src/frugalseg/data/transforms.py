@@ -24,11 +24,11 @@ class AugmentConfig(Config):
     Below 1.0 the window is larger than the frame and what lies outside is IGNORE.
     """
 
-    zoom_min: float = Field(1.0, gt=0, description="smallest zoom into a frame; below 1 shows IGNORE around it")
-    zoom_max: float = Field(1.5, gt=0, description="largest zoom into a frame")
+    zoom_min: float = Field(0.5, gt=0, description="smallest zoom into a frame; below 1 shows IGNORE around it")
+    zoom_max: float = Field(2.0, gt=0, description="largest zoom into a frame")
     flip_ratio: float = Field(0.5, ge=0, le=1, description="how often a frame is mirrored")
-    color_jitter: float = Field(0.3, ge=0, lt=1, description="brightness, contrast, saturation: factor within 1 ± this")
-    hue_jitter: float = Field(0.03, ge=0, le=0.5, description="hue: turns of the colour wheel, ± this")
+    color_jitter: float = Field(0.5, ge=0, lt=1, description="brightness, contrast, saturation: factor within 1 ± this")
+    hue_jitter: float = Field(0.08, ge=0, le=0.5, description="hue: turns of the colour wheel, ± this")
     blur_ratio: float = Field(0.2, ge=0, le=1, description="how often a frame is blurred")
 
     @model_validator(mode="after")

@@ -19,13 +19,13 @@ class TrainConfig(AugmentConfig):
     height: int = Field(240, ge=16, description="height of the network's input in pixels")
     width: int = Field(320, ge=16, description="width of the network's input in pixels")
     optimizer: Literal["sgd", "adamw"] = Field("adamw", description="sgd with momentum .9, or adamw")
-    lr: float = Field(1e-3, gt=0, description="learning rate of the encoder")
+    lr: float = Field(5e-4, gt=0, description="learning rate of the encoder")
     head_lr_factor: float = Field(3.0, gt=0, description="the decoder's rate is lr times this")
     weight_decay: float = Field(5e-4, ge=0, description="weight decay")
     poly_power: float = Field(0.9, ge=0, description="exponent of the poly schedule")
     warm_up: int = Field(20, ge=0, description="steps of linear warm-up")
     ema: float = Field(
-        0.0, ge=0, lt=1, description="decay of the weights' moving average, which is then the model; 0 = off"
+        0.99, ge=0, lt=1, description="decay of the weights' moving average, which is then the model; 0 = off"
     )
     class_weighting: float = Field(0.5, ge=0, le=1, description="power of median-frequency weights; 0 = none, 1 = full")
     batch_statistics: Literal["shared", "per_domain"] = Field(

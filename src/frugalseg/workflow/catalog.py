@@ -85,7 +85,7 @@ SELECTORS = {
         "frugalseg.acquisition.random_patches:RandomPatchesConfig",
     ),
     "random_points": Entry(
-        "pixels drawn uniformly over the frame, the strongest random control",
+        "pixels drawn uniformly over the frame",
         "baseline",
         "frugalseg.acquisition.random_points:RandomPoints",
         "frugalseg.acquisition.random_points:RandomPointsConfig",

@@ -64,47 +64,35 @@ class _Scored:
 
 def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
     scored = _scored(project, runs)
-    models = tuple(
-        EvaluatedModel.measure(
-            name=item.name,
-            confusions=Confusions.load(item.evaluation.folder / CONFUSIONS),
-            human_seconds=item.human_seconds,
-            role=item.role,
-            note=item.run.folder.name,
-        )
-        for item in scored
-    )
-    curve = tuple(
-        CurvePoint(
-            model.human_seconds / 60,
-            model.miou.value,
-            model.miou.low,
-            model.miou.high,
-            model.name,
-            "this project" if model.role is Role.STEP else str(model.role),
-        )
-        for model in models
-    )
+    models = tuple(map(_measured, scored))
     simulated = any(run.extra.get("simulated") for run in runs)
-    notes = (
-        ("Answers were simulated from ground truth; the seconds are the cost model's, not measured.",)
-        if simulated
-        else ()
-    )
+    note = "Answers were simulated from ground truth; the seconds are the cost model's, not measured."
     return ReportData(
         title=f"{project.settings.name}: what people's time bought",
         project=project.settings.name,
         classes=project.classes,
         models=models,
-        curve=curve,
+        curve=tuple(map(_curve_point, models)),
         frames=(*_question_frames(project, runs), *_prediction_frames(project, scored)),
         ledger=tuple(_ledger_row(project, run) for run in runs if run.name.startswith("label")),
         stages=tuple(map(_stage_record, runs)),
         environment=runs[-1].versions if runs else {},
         budget=project.settings.budget,
-        notes=notes,
+        notes=(note,) if simulated else (),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _measured(item: _Scored) -> EvaluatedModel:
+    confusions = Confusions.load(item.evaluation.folder / CONFUSIONS)
+    note = item.run.folder.name
+    return EvaluatedModel.measure(item.name, confusions, item.human_seconds, role=item.role, note=note)
+
+
+def _curve_point(model: EvaluatedModel) -> CurvePoint:
+    series = "this project" if model.role is Role.STEP else str(model.role)
+    interval = model.miou
+    return CurvePoint(model.human_seconds / 60, interval.value, interval.low, interval.high, model.name, series)
 
 
 def _scored(project: Project, runs: list[RunInfo]) -> list[_Scored]:

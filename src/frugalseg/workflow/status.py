@@ -1,5 +1,6 @@
 """`status`: what is finished, what it cost, and what comes next."""
 
+import shlex
 from typing import Any
 
 from frugalseg.workflow.project import Project
@@ -28,7 +29,7 @@ def status(project: Project) -> dict[str, Any]:
 def next_command(project: Project) -> str:
     """Return the command that carries the project on."""
     names = [run.name for run in project.list()]
-    folder = project.folder
+    folder = shlex.quote(str(project.folder))
     stages = [name for name in names if not name.startswith(("check", "evaluate", "report"))]
     if not stages:
         return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"
@@ -39,7 +40,8 @@ def next_command(project: Project) -> str:
     if stages[-1] == "adapt-source_only" and project.settings.adapt_method != "source_only":
         return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"
     if stages[-1].startswith("retrain") and not names[-1].startswith("report"):
-        return f"frugalseg evaluate {folder} && frugalseg report {folder}"
+        scored = names[-1].startswith("evaluate") or not project.has("validation")
+        return f"frugalseg report {folder}" if scored else f"frugalseg evaluate {folder} && frugalseg report {folder}"
     return f"frugalseg select {folder} --strategy {project.settings.strategy}"
 
 
