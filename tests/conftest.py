@@ -10,6 +10,9 @@ from hypothesis import settings
 
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+# No test goes over the network, and none finds what an earlier download left. Read when huggingface_hub is imported.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_CACHE", os.path.join(os.devnull, "no-cache"))
 
 # The same examples on every run, and no deadline: a loaded machine must not make a test fail.
 settings.register_profile("frugalseg", deadline=None, derandomize=True)

@@ -102,8 +102,8 @@ def domain_data(folder: Path, human: bool = True, count: int = 5) -> DomainData:
     )
 
 
-def fabric() -> Fabric:
-    return Fabric(accelerator="cpu", devices=1)
+def fabric(precision: str = "32-true") -> Fabric:
+    return Fabric(accelerator="cpu", devices=1, precision=precision)  # type: ignore[arg-type]
 
 
 def weights(trained: nn.Module) -> dict[str, torch.Tensor]:

@@ -40,7 +40,7 @@ def test_every_flag_of_the_source_has_its_line(sections: dict[str, str], verb: s
     flags = set(re.findall(r'"(--[a-z-]+)', source))
     flags |= {"--json", "--quiet"}
     for flag in flags:
-        assert re.search(rf"^`{flag}\b.*`\n: \w", sections[verb], re.MULTILINE), f"{verb}: {flag} has no line"
+        assert re.search(rf"^`{flag}\b.*`\n: \S", sections[verb], re.MULTILINE), f"{verb}: {flag} has no line"
 
 
 @pytest.mark.parametrize("verb", VERBS)

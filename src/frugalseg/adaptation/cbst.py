@@ -23,6 +23,7 @@ from pydantic import Field
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.records import PartialLabel, Provenance
 from frugalseg.data.batches import DomainBatch, DomainBatches, Mining, PartialLabelFolder
+from frugalseg.data.masks import askable
 from frugalseg.models.network import Network
 from frugalseg.training.confidence_histogram import ConfidenceHistogram, Thresholds, balanced_labels
 from frugalseg.training.domain_data import (
@@ -114,8 +115,8 @@ class Cbst:
         """Step a: one pass for the thresholds (algorithm 2), one for the labels (equation 8)."""
         network = self._learner.best_network()
         histogram = ConfidenceHistogram(len(network.classes))
-        for _, logits_CHW in predictions(network, self._target, self.config, self._fabric.device):
-            histogram.add(logits_CHW)
+        for frame, logits_CHW in predictions(network, self._target, self.config, self._fabric.device):
+            histogram.add(logits_CHW, askable(frame))
         thresholds = histogram.thresholds(ratio)
         labelled_C = np.zeros(len(network.classes), np.int64)
         for frame, logits_CHW in predictions(network, self._target, self.config, self._fabric.device):

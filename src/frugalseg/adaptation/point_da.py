@@ -22,6 +22,7 @@ from pydantic import Field
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.records import PartialLabel, Provenance, Region
 from frugalseg.data.batches import DomainBatch, DomainBatches, PartialLabelFolder
+from frugalseg.data.masks import askable
 from frugalseg.models.network import Network
 from frugalseg.training.confidence_histogram import ConfidenceHistogram, Thresholds, balanced_labels
 from frugalseg.training.domain_data import (
@@ -129,8 +130,8 @@ class PointDa:
 
     def _thresholds(self) -> Thresholds:
         histogram = ConfidenceHistogram(len(self._teacher.classes))
-        for _, logits_CHW in predictions(self._teacher, self._target, self.config, self._fabric.device):
-            histogram.add(logits_CHW)
+        for frame, logits_CHW in predictions(self._teacher, self._target, self.config, self._fabric.device):
+            histogram.add(logits_CHW, askable(frame))
         return histogram.thresholds(self.config.pseudo_ratio)
 
     def _batches(self, folder: Path) -> DomainBatches:

@@ -5,38 +5,38 @@ before decoding; EXIF orientation applied to images and labels alike; palettes b
 dropped, grey becomes three equal channels; 16 bits stay 16 bits. A damaged file is an error, never zeros.
 """
 
+import io
 import os
 import stat
-import struct
-import warnings
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from frugalseg.core.artifact import file_hash, write_atomic
 from frugalseg.core.errors import ImageFileError
+from frugalseg.core.png import PngHeader, check_png
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 PIXEL_CAP = 64_000_000
 BYTE_CAP = 512_000_000
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
-ImageFile.LOAD_TRUNCATED_IMAGES = False
+EXIF_ORIENTATION, TIFF_BITS, TIFF_PHOTOMETRIC = 274, 258, 262  # tags
 
 
 def image_size(path: Path, pixel_cap: int = PIXEL_CAP) -> tuple[int, int]:
-    """Return (height, width) from the header, after EXIF orientation; nothing is decoded.
+    """Return (height, width) as `read_image` gives it, EXIF orientation applied; no pixel is decoded.
 
     Raises:
         ImageFileError: as `read_image`, as far as the header tells.
     """
-    with _open(path, pixel_cap) as image:
-        width, height = image.size
-        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    return (width, height) if turned else (height, width)
+    with _opened(path, pixel_cap) as source:
+        width, height = source.image.size
+        return (width, height) if source.orientation in (5, 6, 7, 8) else (height, width)
 
 
 def read_image(path: Path, pixel_cap: int = PIXEL_CAP) -> NDArray[Any]:
@@ -45,15 +45,13 @@ def read_image(path: Path, pixel_cap: int = PIXEL_CAP) -> NDArray[Any]:
     Raises:
         ImageFileError: no regular file, not one of the formats, several pictures, over the cap, or damaged.
     """
-    with _open(path, pixel_cap) as image:
-        if image.mode.startswith("I;16") or image.mode == "I" or _is_deep(path, image):
-            deep = _turn(_read_deep(path), image)
-            return deep if deep.ndim == 3 else np.repeat(deep[..., None], 3, axis=2)
-        try:
-            upright = ImageOps.exif_transpose(image)
-            return np.array(upright.convert("RGB"))
-        except Exception as error:  # Pillow raises many kinds for damaged data
-            raise _damaged(path, error) from error
+    with _opened(path, pixel_cap) as source:
+        if source.bits > 8:
+            array = _read_deep(source)
+            array = array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2)
+        else:
+            array = np.array(source.image.convert("RGB"))
+        return _turned(array, source.orientation)
 
 
 def read_label(path: Path, pixel_cap: int = PIXEL_CAP) -> NDArray[np.uint16]:
@@ -62,23 +60,18 @@ def read_label(path: Path, pixel_cap: int = PIXEL_CAP) -> NDArray[np.uint16]:
     Raises:
         ImageFileError: as `read_image`; also for colour images and lossy formats, which hold no ids.
     """
-    with _open(path, pixel_cap) as image:
-        if image.format not in ("PNG", "TIFF", "BMP"):
+    with _opened(path, pixel_cap) as source:
+        if source.image.format not in ("PNG", "TIFF", "BMP"):
             raise ImageFileError(
-                f"{path}: a label in {image.format} has lost its ids to compression. Expected PNG or TIFF."
+                f"{path}: a label in {source.image.format} has lost its ids to compression. Expected PNG or TIFF."
             )
-        if image.mode.startswith("I"):
-            deep = _read_deep(path)
-            return _turn(deep[..., 0] if deep.ndim == 3 else deep, image).astype(np.uint16)
-        if image.mode not in ("L", "P", "1"):
+        if source.image.mode not in ("L", "P", "1") and not source.image.mode.startswith("I"):
             raise ImageFileError(
-                f"{path}: expected one channel of class ids, got a {image.mode} image.\n"
+                f"{path}: expected one channel of class ids, got a {source.image.mode} image.\n"
                 "It looks like a label in colours; convert the colours to ids, or name the file that holds ids."
             )
-        try:
-            return np.asarray(ImageOps.exif_transpose(image)).astype(np.uint16)
-        except Exception as error:
-            raise _damaged(path, error) from error
+        ids_HW = _read_deep(source) if source.bits > 8 else _stored_values(source)
+        return _turned(ids_HW.astype(np.uint16), source.orientation)
 
 
 def read_label_png(path: Path) -> NDArray[np.uint8]:
@@ -95,8 +88,6 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
 
 def write_label_png(path: Path, label_HW: NDArray[np.uint8], durable: bool = False) -> None:
     """Write class ids as a grey 8-bit PNG; with `durable` so that it survives a power cut."""
-    import io
-
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(label_HW, np.uint8)).save(buffer, "PNG", compress_level=3)
     if durable:
@@ -111,7 +102,7 @@ def file_sha256(path: Path) -> str:
     Raises:
         ImageFileError: it is no regular file, or cannot be read.
     """
-    _regular(path)
+    _check_regular(path)
     return file_hash(path)
 
 
@@ -139,112 +130,102 @@ def decode_rle(counts: list[int], size_HW: tuple[int, int]) -> NDArray[np.bool_]
     return np.repeat(values, counts).reshape(size_HW)
 
 
-def _regular(path: Path) -> None:
-    try:
-        mode = os.stat(path).st_mode
-    except OSError as error:
-        raise ImageFileError(f"{path}: cannot be read: {error.strerror}.") from error
-    if not stat.S_ISREG(mode):
-        raise ImageFileError(f"{path}: not a regular file (a folder, pipe or device).")
+@dataclass(frozen=True)
+class _Source:
+    """An opened file: bits of each number in it, and the EXIF orientation that is still to be applied (1: none)."""
+
+    path: Path
+    image: Image.Image
+    bits: int
+    orientation: int
 
 
-def _open(path: Path, pixel_cap: int) -> Image.Image:
-    """Open an image and check what its header says; nothing is decoded yet."""
-    _regular(path)
-    if path.stat().st_size > BYTE_CAP:
-        raise ImageFileError(f"{path}: {path.stat().st_size / 1e6:.0f} MB; the limit is {BYTE_CAP / 1e6:.0f} MB.")
+@contextmanager
+def _opened(path: Path, pixel_cap: int) -> Iterator[_Source]:
+    """Open an image and check what can be known before decoding; whatever Pillow raises meanwhile becomes one error."""
+    _check_regular(path)
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # a switch of the whole process, which other libraries turn on
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=FORMATS)
+        # Not by path: Pillow would map the file into memory, and scramble the pixels of a turned TIFF.
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            _check_extent(path, image, pixel_cap)
+            png = check_png(path) if image.format == "PNG" else None
+            yield _Source(path, image, png.bits if png else _bits(image), _orientation(image, png))
+    except (ImageFileError, MemoryError):
+        raise
     except UnidentifiedImageError as error:
         raise ImageFileError(
             f"{path}: no image of a format we accept ({', '.join(FORMATS)}), or damaged at its start."
         ) from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageFileError(f"{path}: more pixels than the limit of {pixel_cap:,}. Scale it down.") from error
-    except Exception as error:
-        raise _damaged(path, error) from error
+    except Exception as error:  # Pillow raises many kinds for damaged data
+        raise ImageFileError(f"{path}: the file is damaged ({error}). Copy it again.") from error
+
+
+def _check_regular(path: Path) -> None:
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise ImageFileError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}.") from error
+    if not stat.S_ISREG(state.st_mode):
+        raise ImageFileError(f"{path}: not a regular file (a folder, pipe or device).")
+    if state.st_size > BYTE_CAP:
+        raise ImageFileError(f"{path}: {state.st_size / 1e6:.0f} MB; the limit is {BYTE_CAP / 1e6:.0f} MB.")
+
+
+def _check_extent(path: Path, image: Image.Image, pixel_cap: int) -> None:
     width, height = image.size
     if width < 1 or height < 1 or width * height > pixel_cap:
-        image.close()
         raise ImageFileError(f"{path}: {width} x {height} pixels; expected 1 to {pixel_cap:,}. Scale it down.")
-    if getattr(image, "n_frames", 1) > 1:
-        image.close()
-        raise ImageFileError(f"{path}: holds {image.n_frames} pictures; expected one. Save them as files of their own.")  # type: ignore[attr-defined]
-    if image.format == "PNG":
-        _check_png_rows(path, image.size)
-    return image
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise ImageFileError(f"{path}: holds {frames} pictures; expected one. Save them as files of their own.")
 
 
-def _check_png_rows(path: Path, size: tuple[int, int]) -> None:
-    """Refuse a PNG whose data end before its last row: Pillow would fill the rest with zeros, and zero is a class."""
-    header, data, ended = b"", [], False
-    with open(path, "rb") as file:
-        file.read(8)
-        while chunk := file.read(8):
-            if len(chunk) < 8:
-                break
-            length, kind = struct.unpack(">I4s", chunk)
-            if kind == b"IHDR":
-                header = file.read(length)
-            elif kind == b"IDAT":
-                data.append(file.read(length))
-            elif kind == b"IEND":
-                ended = True
-                break
-            else:
-                file.seek(length, os.SEEK_CUR)
-            file.seek(4, os.SEEK_CUR)
-    if len(header) != 13 or not ended:
-        raise ImageFileError(f"{path}: the file ends too early. Copy it again.")
-    width, height, depth, colour, _, _, interlace = struct.unpack(">IIBBBBB", header)
-    if interlace:
-        return  # rows are spread over passes; Pillow notices the end of an interlaced file itself
-    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour, 1)
-    expected = height * (1 + (width * depth * samples + 7) // 8)
-    inflater, got = zlib.decompressobj(), 0
-    try:
-        for part in data:
-            pending = part
-            while pending:
-                got += len(inflater.decompress(pending, 1 << 20))
-                pending = inflater.unconsumed_tail
-                if got > expected + (1 << 20):
-                    raise ImageFileError(f"{path}: holds more data than its {width} x {height} pixels need.")
-        got += len(inflater.flush())
-    except zlib.error as error:
-        raise _damaged(path, error) from error
-    if got < expected:
-        rows = got // (expected // height)
-        raise ImageFileError(f"{path}: only {rows} of {height} rows are in the file. Copy it again.")
+def _bits(image: Image.Image) -> int:
+    if image.format != "TIFF":
+        return 8
+    bits = getattr(image, "tag_v2", {}).get(TIFF_BITS, (1,))
+    return int(max(bits if isinstance(bits, tuple) else (bits,)))
 
 
-def _is_deep(path: Path, image: Image.Image) -> bool:
-    if image.format == "PNG":
-        with open(path, "rb") as file:
-            return file.read(25)[24:25] == b"\x10"
-    bits = getattr(image, "tag_v2", {}).get(258, (8,)) if image.format == "TIFF" else (8,)
-    return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
+def _orientation(image: Image.Image, png: PngHeader | None) -> int:
+    if image.format == "TIFF" or (png and not png.may_turn):  # Pillow and OpenCV turn TIFFs themselves
+        return 1
+    return int(image.getexif().get(EXIF_ORIENTATION, 1))
 
 
-def _read_deep(path: Path) -> NDArray[Any]:
+def _stored_values(source: _Source) -> NDArray[Any]:
+    """Undo what Pillow does to grey values for display: 2 and 4 bits stretched to 0–255, "white is zero" inverted."""
+    values_HW = np.asarray(source.image)
+    if source.image.mode == "P":
+        return values_HW
+    values_HW = values_HW if source.image.mode == "L" else values_HW.astype(np.uint8) * 255
+    if getattr(source.image, "tag_v2", {}).get(TIFF_PHOTOMETRIC) == 0:
+        values_HW = 255 - values_HW
+    highest = 2**source.bits - 1 if source.image.mode == "L" else 1
+    return values_HW // (255 // highest)
+
+
+def _read_deep(source: _Source) -> NDArray[Any]:
     """Decode 16 bits with OpenCV (Pillow cuts colour down to 8), as H x W or H x W x 3 RGB, uint16."""
     import cv2
 
-    array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if source.image.mode == "CMYK":
+        raise ImageFileError(f"{source.path}: {source.bits}-bit CMYK; convert it to RGB.")
+    array = cv2.imdecode(np.fromfile(source.path, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
-        raise ImageFileError(f"{path}: 16-bit data cannot be decoded. Copy it again.")
+        raise ImageFileError(f"{source.path}: {source.bits}-bit data cannot be decoded. Copy it again.")
     if array.dtype not in (np.uint8, np.uint16):
-        raise ImageFileError(f"{path}: {array.dtype} pixels; expected 8 or 16 bits.")
+        raise ImageFileError(f"{source.path}: {array.dtype} pixels; expected 8 or 16 bits.")
     if array.ndim == 2:
         return array
     return array[..., :3][..., ::-1] if array.shape[2] >= 3 else array[..., 0]
 
 
-def _turn(array: NDArray[Any], image: Image.Image) -> NDArray[Any]:
-    """Apply the EXIF orientation to an array, and make grey three channels where an image is wanted."""
-    orientation = image.getexif().get(0x0112, 1)
+def _turned(array: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Apply an EXIF orientation (EXIF 2.3, tag 0x0112)."""
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
@@ -252,7 +233,3 @@ def _turn(array: NDArray[Any], image: Image.Image) -> NDArray[Any]:
     if orientation in (3, 4, 7, 8):
         array = array[::-1]
     return np.ascontiguousarray(array)
-
-
-def _damaged(path: Path, error: Exception) -> ImageFileError:
-    return ImageFileError(f"{path}: the file is damaged ({error}). Copy it again.")

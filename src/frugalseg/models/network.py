@@ -4,7 +4,6 @@ Axis legend: N images, C classes or feature channels, B bands of the image, H x 
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -67,15 +66,22 @@ class Normalization:
 class Network(nn.Module):
     """A segmentation network that owns normalisation, padding to its stride and upsampling to the input's size.
 
-    `body` maps normalised N x B x H x W images, H and W multiples of `stride`, to (logits on any coarser or equal grid,
-    features); its submodule `encoder` is what pretrained weights belong to.
+    `body` maps normalised N x B x H x W images, H and W multiples of `stride` and at least `least_px`, to (logits on
+    any coarser or equal grid, features); its submodule `encoder` is what pretrained weights belong to.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, body: nn.Module, name: str, classes: ClassSet, channels: int, stride: int, normalization: Normalization
+        self,
+        body: nn.Module,
+        name: str,
+        classes: ClassSet,
+        channels: int,
+        stride: int,
+        normalization: Normalization,
+        least_px: int = 1,
     ) -> None:
         super().__init__()
         self.body = body
@@ -83,10 +89,23 @@ class Network(nn.Module):
         self.classes = classes
         self.channels = channels
         self.stride = stride
-        self.normalization = normalization.for_channels(channels)
+        self.least_px = least_px
+        self.set_normalization(normalization.for_channels(channels))
+
+    def set_normalization(self, normalization: Normalization) -> None:
+        """Say how the body wants its input.
+
+        Raises:
+            ModelError: it is for another number of bands.
+        """
+        bands = len(normalization.order)
+        if bands != self.channels:
+            raise ModelError(f"{self.name}: {normalization} is for {bands} bands, not {self.channels}.")
+        self.normalization = normalization
         # Not in the state dict: model.json carries them readably, and a checkpoint must not change them.
-        self.register_buffer("mean", torch.tensor(self.normalization.mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(self.normalization.std)[:, None, None], persistent=False)
+        device = next(self.body.parameters(), torch.empty(0)).device
+        self.register_buffer("mean", torch.tensor(normalization.mean, device=device)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(normalization.std, device=device)[:, None, None], persistent=False)
 
     def forward(self, images_NBHW: Tensor) -> Outputs:
         """Return logits N x C x H x W for images of any size and values in [0, 1].
@@ -95,7 +114,7 @@ class Network(nn.Module):
             ModelError: not four axes, the wrong number of bands, or no pixels.
         """
         size_HW = self._checked_size(images_NBHW)
-        padded_NBHW = pad_to_multiple(self._normalize(images_NBHW), self.stride)
+        padded_NBHW = pad_to_multiple(self._normalize(images_NBHW), self.stride, self.least_px)
         logits_NChw, features = self.body(padded_NBHW)
         logits_NCHW = logits_NChw
         if logits_NChw.shape[-2:] != padded_NBHW.shape[-2:]:
@@ -134,9 +153,12 @@ class Network(nn.Module):
         return (images_NBHW - self.mean) / self.std
 
 
-def pad_to_multiple(images_NBHW: Tensor, stride: int) -> Tensor:
-    """Return the images with their last row and column repeated until both sizes are multiples of `stride`."""
-    bottom, right = (-size % stride for size in images_NBHW.shape[-2:])
+def pad_to_multiple(images_NBHW: Tensor, stride: int, least_px: int = 1) -> Tensor:
+    """Return the images with their last row and column repeated until both sizes suit a network.
+
+    Suitable are multiples of `stride` from `least_px` on.
+    """
+    bottom, right = (-(-max(size, least_px) // stride) * stride - size for size in images_NBHW.shape[-2:])
     if not (bottom or right):
         return images_NBHW
     return functional.pad(images_NBHW, (0, right, 0, bottom), mode="replicate")
@@ -155,8 +177,3 @@ def adapt_input_weight(weight_OBkk: Tensor, channels: int) -> Tensor:
         return (weight_OBkk.sum(dim=1, keepdim=True) / channels).repeat(1, channels, 1, 1)
     extra = weight_OBkk.new_zeros((weight_OBkk.shape[0], channels - known, *weight_OBkk.shape[2:]))
     return torch.cat([weight_OBkk, extra], dim=1)
-
-
-def channel_numbers(values: Sequence[float]) -> tuple[float, ...]:
-    """Return `values` as plain floats, as `Normalization` wants them."""
-    return tuple(float(value) for value in values)

@@ -1,89 +1,120 @@
-"""A finished network as a folder: model.safetensors, and model.json that says what it is. Never a pickle."""
+"""A finished network as a folder: model.safetensors, and model.json that says what it is. Never a pickle.
 
+A name in model.json is looked up in tables; nothing is imported, fetched or executed because a file says so.
+"""
+
+import hashlib
 import json
-import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from frugalseg.core.artifact import file_hash, write_atomic
+from frugalseg.core.artifact import write_atomic
 from frugalseg.core.classes import ClassSet
-from frugalseg.core.errors import ModelError
-from frugalseg.models.build import build, check_state
-from frugalseg.models.network import Network
+from frugalseg.core.errors import ConfigError, ModelError
+from frugalseg.models.build import build
+from frugalseg.models.network import Network, Normalization
+from frugalseg.models.weights import check_state, parse_safetensors
 
 SCHEMA = 1
 WEIGHTS, INFO = "model.safetensors", "model.json"
-HEADER_CAP = 10_000_000  # bytes; a real header has some 100 bytes a tensor
+INFO_CAP = 4_000_000  # bytes; 254 classes with names and colours take some 50,000
+FIELDS = {"schema": int, "network": str, "channels": int, "classes": dict, "sha256": str}
 
 
 def save_model(folder: Path, network: Network, extra: Mapping[str, Any]) -> None:
     """Write a network to a folder; `extra` (plain JSON) is kept beside it, e.g. the input size it was trained at."""
     from safetensors.torch import save
 
-    content = save({name: value.contiguous() for name, value in network.state_dict().items()})
-    write_atomic(folder / WEIGHTS, content)
+    content = save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()})
+    normalization = network.normalization
     info = {
         **extra,
         "schema": SCHEMA,
         "network": network.name,
         "channels": network.channels,
+        "normalization": {"mean": normalization.mean, "std": normalization.std, "order": normalization.order},
         "classes": network.classes.to_dict(),
-        "sha256": file_hash(folder / WEIGHTS),
+        "sha256": hashlib.sha256(content).hexdigest(),
     }
-    write_atomic(folder / INFO, json.dumps(info, indent=1, ensure_ascii=False).encode())
+    text = json.dumps(info, indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomic(folder / WEIGHTS, content)  # first: model.json is what makes the folder a model
+    write_atomic(folder / INFO, text.encode())
 
 
 def read_model_info(folder: Path) -> dict[str, Any]:
     """Return model.json.
 
     Raises:
-        ModelError: it is missing or does not fit its schema.
+        ModelError: it is missing, no JSON, too large, or does not fit its schema.
     """
+    path = folder / INFO
     try:
-        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{folder / INFO}: no model here ({error}).") from error
-    expected = {"schema": int, "network": str, "channels": int, "classes": dict, "sha256": str}
-    wrong = [key for key, kind in expected.items() if not isinstance(info, dict) or not isinstance(info.get(key), kind)]
-    if wrong or info["schema"] != SCHEMA:
-        raise ModelError(
-            f"{folder / INFO}: not a model description of schema {SCHEMA}; "
-            f"wrong or missing: {', '.join(wrong) or 'schema'}."
-        )
-    return dict(info)
+        with open(path, "rb") as file:
+            content = file.read(INFO_CAP + 1)
+        if len(content) > INFO_CAP:
+            raise ModelError(f"{path}: more than {INFO_CAP:,} bytes; this is no model description.")
+        info = json.loads(content.decode(), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except OSError as error:
+        raise ModelError(f"{path}: there is no model here ({error.strerror}).") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: not a model description: {error}") from error
+    if not isinstance(info, dict) or info.get("schema") != SCHEMA:
+        got = info.get("schema") if isinstance(info, dict) else type(info).__name__
+        raise ModelError(f"{path}: expected a model description of schema {SCHEMA}, got {got!r}.")
+    wrong = [key for key, kind in FIELDS.items() if type(info.get(key)) is not kind]
+    if wrong:
+        raise ModelError(f"{path}: missing or of the wrong type: {', '.join(wrong)}.")
+    return info
 
 
 def load_model(folder: Path) -> Network:
-    """Return the network of a folder that `save_model` wrote. Its hash is checked before anything is read from it.
+    """Return the network of a folder that `save_model` wrote, in evaluation mode.
+
+    The weights' hash is checked before anything is read from them.
 
     Raises:
         ModelError: files missing, changed or damaged, weights that do not fit, or values that are not finite.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    info, path = read_model_info(folder), folder / WEIGHTS
-    if not path.is_file():
-        raise ModelError(f"{path}: the weights are missing.")
-    if file_hash(path) != info["sha256"]:
-        raise ModelError(
-            f"{path}: the weights are not those that {INFO} describes (sha256 differs). Copy the model again."
-        )
-    _check_header(path)
-    network = build(info["network"], ClassSet.from_dict(info["classes"], str(folder / INFO)), info["channels"])
+    info, path, where = read_model_info(folder), folder / WEIGHTS, str(folder / INFO)
     try:
-        state = load(path.read_bytes())
-    except SafetensorError as error:
-        raise ModelError(f"{path}: damaged safetensors file: {error}") from error
-    check_state(state, network.state_dict(), path)
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read the weights: {error.strerror}.") from error
+    if hashlib.sha256(content).hexdigest() != info["sha256"]:
+        raise ModelError(
+            f"{path}: these are not the weights that {INFO} describes (sha256 differs). Copy the model again."
+        )
+    state = parse_safetensors(content, str(path))
+    try:
+        network = build(info["network"], ClassSet.from_dict(info["classes"], where), info["channels"])
+    except ConfigError as error:
+        raise ModelError(f"{where}: {error}") from error
+    _restore_normalization(network, info, where)
+    check_state(state, network.state_dict(), str(path))
     network.load_state_dict(state)
     return network.eval()
 
 
-def _check_header(path: Path) -> None:
-    with open(path, "rb") as file:
-        start = file.read(8)
-    length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-    if not 2 <= length <= min(HEADER_CAP, path.stat().st_size):
-        raise ModelError(f"{path}: its header claims {length:,} bytes; expected 2 to {HEADER_CAP:,}.")
+def _restore_normalization(network: Network, info: Mapping[str, Any], where: str) -> None:
+    """Install the saved numbers: weights from the hub may come with others than the same network without them."""
+    given = info.get("normalization")
+    if given is None:  # written by hand or before the field was there: the network's own
+        return
+    try:
+        mean, std = (tuple(float(value) for value in given[key]) for key in ("mean", "std"))
+        network.set_normalization(Normalization(mean, std, tuple(int(place) for place in given["order"])))
+    except (TypeError, KeyError, ValueError) as error:
+        raise ModelError(f"{where}: `normalization` needs mean, std and order, a list each; got {given!r}.") from error
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key given twice: {next(key for key in keys if keys.count(key) > 1)!r}")
+    return found
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number JSON knows")

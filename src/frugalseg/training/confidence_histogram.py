@@ -79,13 +79,14 @@ class ConfidenceHistogram:
     def __init__(self, classes: int) -> None:
         self.counts = np.zeros((classes, BINS), np.int64)
 
-    def add(self, logits_CHW: Tensor) -> None:
-        """Count every pixel of one frame under the class predicted there."""
+    def add(self, logits_CHW: Tensor, usable_HW: NDArray[np.bool_] | None = None) -> None:
+        """Count every pixel (or every usable one) of one frame under the class predicted there."""
         place_HW = torch.empty(logits_CHW.shape[1:], dtype=torch.int64, device=logits_CHW.device)
         for rows, band_ChW in _bands(logits_CHW):
             doubt_hW, argmax_hW = doubt_and_class(band_ChW)
             place_HW[rows] = argmax_hW.mul_(BINS).add_(doubt_bits(doubt_hW))
-        self.counts += torch.bincount(place_HW.flatten(), minlength=self.counts.size).view(-1, BINS).cpu().numpy()
+        places_N = place_HW.flatten() if usable_HW is None else place_HW[torch.from_numpy(usable_HW.copy())]
+        self.counts += torch.bincount(places_N, minlength=self.counts.size).view(-1, BINS).cpu().numpy()
 
     def merge(self, other: "ConfidenceHistogram") -> None:
         """Add another worker's counts."""

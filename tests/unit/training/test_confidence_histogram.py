@@ -304,3 +304,13 @@ def test_labels_follow_a_permutation_of_the_classes() -> None:
     assert (
         float((back[permuted.long()] == labels).float().mean()) > 0.995
     )  # rounding may move a pixel over a bin's edge
+
+
+def test_only_usable_pixels_count() -> None:
+    logits = random_logits(8)
+    usable = np.random.default_rng(0).random((24, 32)) < 0.5
+    usable.setflags(write=False)
+    histogram = ConfidenceHistogram(5)
+    histogram.add(logits, usable)
+    chosen = filled(logits[:, torch.from_numpy(usable.copy())][:, None])
+    assert np.array_equal(histogram.counts, chosen.counts) and histogram.counts.sum() == usable.sum()

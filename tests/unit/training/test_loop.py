@@ -139,9 +139,7 @@ def test_rates_follow_the_schedule_of_each_phase(tmp_path: Path) -> None:
     assert rates == [poly(step, STEPS, 0.9) for step in range(STEPS)] * 2
 
 
-def test_random_numbers_depend_on_the_step_and_leave_the_global_generator_alone(
-    tmp_path: Path, expected: float
-) -> None:
+def test_random_numbers_depend_on_the_step_only(tmp_path: Path, expected: float) -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
     assert run(Recorder(), tmp_path) == expected
@@ -204,9 +202,7 @@ def test_one_bad_step_is_skipped_and_noted(tmp_path: Path) -> None:
     assert notes == ["step 3 not taken: the loss is nan; frames: frame_3, other"]
 
 
-def test_two_bad_steps_in_a_row_roll_back_and_a_passing_trouble_leaves_no_trace(
-    tmp_path: Path, expected: float
-) -> None:
+def test_two_bad_steps_in_a_row_roll_back_and_leave_no_trace(tmp_path: Path, expected: float) -> None:
     method = Recorder(before_step=Once(not_a_number(), (1, 4), (1, 5)))
     assert run(method, tmp_path) == expected
     assert method.taken[-4:] == [(1, 2), (1, 3), (1, 4), (1, 5)]
@@ -243,9 +239,7 @@ def test_trouble_before_the_first_checkpoint_stops(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("at", [(0, 0), (0, 3), (0, STEPS - 1), (1, 2), (1, STEPS - 1)])
-def test_sigterm_finishes_the_step_saves_and_leaves_with_143(
-    tmp_path: Path, expected: float, at: tuple[int, int]
-) -> None:
+def test_sigterm_finishes_the_step_saves_and_exits_143(tmp_path: Path, expected: float, at: tuple[int, int]) -> None:
     before = signal.getsignal(signal.SIGTERM)
     first = Recorder(before_step=Once(terminate, at))
     with pytest.raises(SystemExit) as left:

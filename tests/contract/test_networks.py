@@ -1,0 +1,120 @@
+"""What holds of every network: one of ours, and smp architectures over small encoders of each kind, all random."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from frugalseg.core.classes import ClassSet, SemanticClass
+from frugalseg.models.build import build
+from frugalseg.models.network import Network, pad_to_multiple
+from frugalseg.models.store import load_model, save_model
+
+NAMES = (
+    "shuffle_lite",
+    "deeplabv3plus:resnet18",
+    "segformer:mit_b0",
+    "unet:tu-test_efficientnet",
+    "fpn:mobilenet_v2",
+    "upernet:test_convnext",
+    "pan:test_resnet",
+    "dpt:test_vit",
+)
+ODD_HW = (37, 50)
+
+
+def class_set(count: int) -> ClassSet:
+    return ClassSet("numbered", tuple(SemanticClass(f"class {c}", (c, 2 * c, 3 * c), (c,)) for c in range(count)))
+
+
+def images(count: int, channels: int = 3, size_HW: tuple[int, int] = ODD_HW) -> torch.Tensor:
+    return torch.rand((count, channels, *size_HW), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def network(name: str) -> Network:
+    return build(name, class_set(5), seed=1)
+
+
+@pytest.mark.parametrize("size_HW", [ODD_HW, (1, 40)])
+def test_logits_have_the_images_size_whatever_it_is(network: Network, size_HW: tuple[int, int]) -> None:
+    given = images(2, size_HW=size_HW)
+    kept = given.clone()
+    with torch.no_grad():
+        outputs = network.eval()(given)
+    assert outputs.logits.shape == (2, 5, *size_HW)
+    assert outputs.features is not None and outputs.features.shape[0] == 2
+    assert outputs.logits.isfinite().all()
+    assert torch.equal(given, kept), "the caller's images were changed"
+
+
+def test_the_border_is_repeated_and_cropped_away(network: Network) -> None:
+    padded = pad_to_multiple(images(1), network.stride, network.least_px)
+    assert padded.shape[-1] > ODD_HW[1]
+    with torch.no_grad():
+        network.eval()
+        assert torch.equal(network(images(1)).logits, network(padded).logits[..., : ODD_HW[0], : ODD_HW[1]])
+
+
+def test_an_image_is_predicted_alike_alone_and_in_a_batch(network: Network) -> None:
+    with torch.no_grad():
+        network.eval()
+        torch.testing.assert_close(network(images(2)).logits[:1], network(images(2)[:1]).logits, rtol=1e-3, atol=1e-4)
+
+
+def test_every_weight_learns_from_a_single_image(name: str) -> None:
+    fresh = build(name, class_set(5), seed=1)
+    assert fresh.training
+    fresh(images(1)).logits.square().mean().backward()
+    bad = [
+        key
+        for key, weight in fresh.named_parameters()
+        if weight.grad is None or not bool(weight.grad.isfinite().all())
+    ]
+    assert not bad
+    assert any(bool(weight.grad.any()) for weight in fresh.encoder.parameters() if weight.grad is not None)
+
+
+@pytest.mark.parametrize(("channels", "classes"), [(1, 2), (5, 60)])
+def test_other_numbers_of_bands_and_classes(name: str, channels: int, classes: int) -> None:
+    other = build(name, class_set(classes), channels).eval()
+    with torch.no_grad():
+        assert other(images(1, channels)).logits.shape == (1, classes, *ODD_HW)
+
+
+def test_parameter_groups_hold_every_parameter_once(network: Network) -> None:
+    encoder, head = network.parameter_groups(0.1, head_lr_factor=10)
+    grouped = [id(parameter) for group in (encoder, head) for parameter in group["params"]]
+    assert sorted(grouped) == sorted(map(id, network.parameters()))
+    assert (encoder["lr"], head["lr"]) == (0.1, 1.0)
+    assert {id(parameter) for parameter in encoder["params"]} == set(map(id, network.encoder.parameters()))
+    assert head["params"]
+
+
+def test_weights_come_from_the_seed_alone(name: str, network: Network) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    again, other = build(name, class_set(5), seed=1), build(name, class_set(5), seed=2)
+    assert torch.equal(torch.rand(3), expected), "the global generator was moved"
+    learned = dict(network.named_parameters())
+    assert all(torch.equal(value, learned[key]) for key, value in again.named_parameters())
+    assert not all(torch.equal(value, learned[key]) for key, value in other.named_parameters())
+
+
+def test_saved_and_loaded_it_is_the_same_network(network: Network, tmp_path: Path) -> None:
+    save_model(tmp_path, network, {"input_height": 240})
+    loaded = load_model(tmp_path)
+    assert not loaded.training
+    assert (loaded.name, loaded.classes, loaded.channels) == (network.name, network.classes, network.channels)
+    assert loaded.normalization == network.normalization
+    before, after = network.state_dict(), loaded.state_dict()
+    assert list(before) == list(after)
+    assert all(before[key].dtype == after[key].dtype and torch.equal(before[key], after[key]) for key in before)
+    with torch.no_grad():
+        assert torch.equal(network.eval()(images(1)).logits, loaded(images(1)).logits)
