@@ -123,7 +123,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     settings = VARIANTS[variant]
     expected = tiny_city.weights(run(make(**settings), tmp_path / "whole"))
     phases = len(make().phases())
-    cuts = [("step", count) for count in (2, 4)] + [("prepare", phases), ("step", 3)]
+    cuts = [("prepare", 1), ("step", 2), ("step", 4), ("step", 2)]
+    if phases > 1:
+        cuts += [("prepare", phases), ("step", 3)]
     for kind, count in cuts:  # one cut after the other in the same folder
         with pytest.raises(PowerCut):
             run(cut_at(make(**settings), kind, count), tmp_path / "cut")

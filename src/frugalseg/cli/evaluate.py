@@ -27,21 +27,27 @@ EXAMPLES = (
 )
 
 
+Target = Annotated[
+    Path,
+    typer.Argument(metavar="PROJECT|CHECKPOINT|DIR", help="a project, a model's folder, or a folder of label PNGs"),
+]
+Data = Annotated[
+    str | None, typer.Option("--data", metavar="SPEC", help="labelled frames; a project has its validation frames")
+]
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="RUN", help=f"of a project, {RUN}; default: the newest model")
+]
+Classes = Annotated[
+    Path | None,
+    typer.Option("--classes", metavar="FILE", help="what ids in a folder of PNGs mean; default: the data's"),
+]
+
+
 def command(
-    path: Annotated[
-        Path,
-        typer.Argument(metavar="PROJECT|CHECKPOINT|DIR", help="a project, a model's folder, or a folder of label PNGs"),
-    ],
-    data: Annotated[
-        str | None, typer.Option("--data", metavar="SPEC", help="labelled frames; a project has its validation frames")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", metavar="RUN", help=f"of a project, {RUN}; default: the newest model")
-    ] = None,
-    classes: Annotated[
-        Path | None,
-        typer.Option("--classes", metavar="FILE", help="what ids in a folder of PNGs mean; default: the data's"),
-    ] = None,
+    path: Target,
+    data: Data = None,
+    model: Model = None,
+    classes: Classes = None,
     config: ConfigFile = None,
     settings: Settings = None,
     dry_run: DryRun = False,
@@ -59,14 +65,12 @@ def command(
         _refuse({"--classes": classes}, "a project has its classes")
         _evaluate_project(path, model, flags, as_json)
         return
-    checkpoint = find_model(path)
-    kind = "a model" if is_project or checkpoint else "a folder of predictions"
+    has_model = is_project or find_model(path) is not None
+    kind = "a model" if has_model else "a folder of predictions"
     if data is None:
-        raise ConfigError(
-            f"{path} is {kind}: say what to score it on with --data SPEC, e.g. --data folder:labelled-frames"
-        )
+        raise ConfigError(f"{path} is {kind}: say what to score it on with --data SPEC, e.g. --data folder:labelled")
     with logs_on_stderr():
-        if is_project or checkpoint:
+        if has_model:
             _refuse(
                 {"--classes": classes, "--model": None if is_project else model}, f"{path} is {kind} with its classes"
             )

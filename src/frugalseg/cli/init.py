@@ -1,6 +1,7 @@
 """`frugalseg init`: start a project or change it."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,44 +17,51 @@ EXAMPLES = (
 )
 
 Text = str | None
+Source = Annotated[Text, typer.Option("--source", metavar="SPEC", help="the labelled source set")]
+Target = Annotated[Text, typer.Option("--target", metavar="SPEC", help="the target set; it needs no labels")]
+Validation = Annotated[
+    Text, typer.Option("--validation", metavar="SPEC", help="labelled frames that models are scored on")
+]
+Classes = Annotated[
+    Path | None, typer.Option("--classes", metavar="FILE", help="a classes.toml; default: the source's")
+]
+Network = Annotated[
+    Text, typer.Option("--network", metavar="NAME", help="e.g. shuffle_lite or deeplabv3plus:resnet101")
+]
+Weights = Annotated[
+    Text, typer.Option("--weights", metavar="FILE|hub|none", help="pretrained trunk; default: none, random weights")
+]
+Channels = Annotated[int | None, typer.Option("--channels", metavar="N", min=1, help="bands of the images")]
+AdaptMethod = Annotated[Text, typer.Option("--adapt-method", metavar="NAME", help="method of `adapt`")]
+Strategy = Annotated[Text, typer.Option("--strategy", metavar="NAME", help="strategy of `select`")]
+Budget = Annotated[
+    Text, typer.Option("--budget", metavar="BUDGET", help="what people are asked in a round, e.g. 50points/image or 2h")
+]
+RetrainMethod = Annotated[Text, typer.Option("--retrain-method", metavar="NAME", help="method of `retrain`")]
+Control = Annotated[
+    bool | None,
+    typer.Option("--control/--no-control", help="`run` also spends the budget at random, as proof that selection paid"),
+]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="seed of everything random")]
+Name = Annotated[Text, typer.Option("--name", metavar="TEXT", help="name in the report; default: the folder's")]
 
 
 def command(
     project: ProjectFolder,
-    source: Annotated[Text, typer.Option("--source", metavar="SPEC", help="the labelled source set")] = None,
-    target: Annotated[Text, typer.Option("--target", metavar="SPEC", help="the target set; it needs no labels")] = None,
-    validation: Annotated[
-        Text, typer.Option("--validation", metavar="SPEC", help="labelled frames that models are scored on")
-    ] = None,
-    classes: Annotated[
-        Path | None, typer.Option("--classes", metavar="FILE", help="a classes.toml; default: the source's")
-    ] = None,
-    network: Annotated[
-        Text, typer.Option("--network", metavar="NAME", help="e.g. shuffle_lite or deeplabv3plus:resnet101")
-    ] = None,
-    weights: Annotated[
-        Text, typer.Option("--weights", metavar="FILE|hub|none", help="pretrained trunk; default: none, random weights")
-    ] = None,
-    channels: Annotated[int | None, typer.Option("--channels", metavar="N", min=1, help="bands of the images")] = None,
-    adapt_method: Annotated[Text, typer.Option("--adapt-method", metavar="NAME", help="method of `adapt`")] = None,
-    strategy: Annotated[Text, typer.Option("--strategy", metavar="NAME", help="strategy of `select`")] = None,
-    budget: Annotated[
-        Text,
-        typer.Option("--budget", metavar="BUDGET", help="what people are asked in a round, e.g. 50points/image or 2h"),
-    ] = None,
-    retrain_method: Annotated[
-        Text, typer.Option("--retrain-method", metavar="NAME", help="method of `retrain`")
-    ] = None,
-    control: Annotated[
-        bool | None,
-        typer.Option(
-            "--control/--no-control", help="`run` also spends the budget at random, as proof that selection paid"
-        ),
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="seed of everything random")] = None,
-    name: Annotated[
-        Text, typer.Option("--name", metavar="TEXT", help="name in the report; default: the folder's")
-    ] = None,
+    source: Source = None,
+    target: Target = None,
+    validation: Validation = None,
+    classes: Classes = None,
+    network: Network = None,
+    weights: Weights = None,
+    channels: Channels = None,
+    adapt_method: AdaptMethod = None,
+    strategy: Strategy = None,
+    budget: Budget = None,
+    retrain_method: RetrainMethod = None,
+    control: Control = None,
+    seed: Seed = None,
+    name: Name = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -63,42 +71,38 @@ def command(
     SPEC is reader:path, with options after a question mark: folder:frames?split=train&limit=100. Settings that are not
     given keep their value. Everything chosen stands in PROJECT/project.toml and PROJECT/classes.toml.
     """
+    specs = {"source": source, "target": target, "validation": validation}
+    given: dict[str, Any] = {domain: _absolute(spec) for domain, spec in specs.items() if spec is not None}
+    given |= {
+        "network": network,
+        "weights": os.path.abspath(weights) if weights and weights not in ("hub", "none") else weights,
+        "channels": channels,
+        "adapt_method": adapt_method,
+        "strategy": strategy,
+        "budget": budget,
+        "retrain_method": retrain_method,
+        "control": control,
+        "seed": seed,
+        "name": name,
+    }
+    _init(project, {key: value for key, value in given.items() if value is not None}, classes, dry_run, as_json)
+
+
+def _init(project: Path, given: dict[str, Any], classes: Path | None, dry_run: bool, as_json: bool) -> None:
     with logs_on_stderr():
-        from frugalseg.workflow.project import init_project
+        from frugalseg.workflow.project import DOMAINS, init_project
         from frugalseg.workflow.status import next_command
 
-        specs = {"source": source, "target": target, "validation": validation}
-        given: dict[str, Any] = {domain: _absolute(spec) for domain, spec in specs.items() if spec is not None}
-        given |= {
-            "network": network,
-            "weights": os.path.abspath(weights) if weights and weights not in ("hub", "none") else weights,
-            "channels": channels,
-            "adapt_method": adapt_method,
-            "strategy": strategy,
-            "budget": budget,
-            "retrain_method": retrain_method,
-            "control": control,
-            "seed": seed,
-            "name": name,
-        }
-        made = init_project(
-            project, {key: value for key, value in given.items() if value is not None}, classes, dry_run
-        )
-        domains = [] if dry_run else [domain for domain in specs if made.has(domain)]
+        made = init_project(project, given, classes, dry_run)
+        domains = [] if dry_run else [domain for domain in DOMAINS if made.has(domain)]
         frames = {domain: len(made.manifest(domain)) for domain in domains}
         settings = made.settings.model_dump(mode="json")
-    found = {
-        "project": project,
-        "dry_run": dry_run,
-        "frames": frames,
-        "classes": made.classes.names,
-        "settings": settings,
-    }
-    following = f"frugalseg init {project}" if dry_run else next_command(made)
-    head = f"{project}: {'would be written with' if dry_run else 'ready'}:"
+        following = f"frugalseg init {shlex.quote(str(project))} …" if dry_run else next_command(made)
+    found = {"project": project, "dry_run": dry_run, "frames": frames, "classes": made.classes.names}
     counts = {f"{domain} frames": count for domain, count in frames.items()}
     table = pairs({**counts, "classes": f"{len(made.classes)}: {', '.join(made.classes.names)}", **settings})
-    show({**found, "next": following}, as_json, head, table, f"Next: {following}")
+    head = f"{project}: {'would be written with' if dry_run else 'ready'}:"
+    show({**found, "settings": settings, "next": following}, as_json, head, table, f"Next: {following}")
 
 
 def _absolute(text: str) -> str:

@@ -107,7 +107,7 @@ def file_sha256(path: Path) -> str:
 
 
 def encode_rle(mask_HW: NDArray[np.bool_]) -> list[int]:
-    """Return run lengths of a mask, row by row, beginning with the number of False pixels (0 if it starts with True)."""
+    """Return run lengths of a mask, row by row, beginning with the number of False pixels (perhaps 0)."""
     flat = np.concatenate([[False], np.asarray(mask_HW, bool).ravel()])
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     return [int(count) for count in np.diff(np.concatenate([[0], edges, [flat.size - 1]]))]

@@ -122,8 +122,12 @@ def _likely_cause(raw_HW: NDArray[np.uint16], unknown: list[int], known: list[in
         return "255 usually means `no class`. Add it to `ignore` in classes.toml."
     if max(present) > 255:
         return "these are 16-bit instance ids (class * 1000 + instance?). Use the files that hold class ids."
-    if unknown == [known[-1] + 1] and known == list(range(known[0], known[0] + len(known))):
-        return "ids are off by one: the files count from 1 (or hold one class more). Shift the ids in classes.toml."
+    if unknown in ([known[-1] + 1], [known[0] - 1]) and known == list(range(known[0], known[0] + len(known))):
+        first = known[0] + (1 if unknown[0] > known[0] else -1)
+        return (
+            f"ids are off by one: the files count from {first}, classes.toml from {known[0]} (or a class is missing). "
+            "Shift the ids in classes.toml."
+        )
     if len(classes) == 19 and present <= CITYSCAPES_LABEL_IDS | {IGNORE}:
         return (
             "these are Cityscapes labelIds (0–33), not trainIds (0–18). Use the trainIds files, or list the labelIds."

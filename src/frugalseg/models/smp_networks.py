@@ -48,6 +48,8 @@ def smp_network(name: str, classes: ClassSet, channels: int, from_hub: bool) -> 
     kind = _architecture(architecture, name)
     encoder = find_encoder(encoder_name, from_hub)
     model = _create(kind, name, encoder, channels, len(classes), from_hub)
+    if architecture == "dpt":
+        model.encoder.model.prune_intermediate_layers(1, prune_norm=True, prune_head=True)  # unused: no gradient ever
     network = Network(
         SmpBody(model.encoder, model.decoder, model.segmentation_head),
         name,

@@ -308,13 +308,13 @@ def test_case_13_texts_do_not_reach_the_pixels(put):
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])
 def test_case_14_a_bomb_in_a_text_or_colour_profile(put, kind):
-    packed = zlib.compress(b"\0" * 80_000_000, 9)
+    packed = zlib.compress(b"\0" * 30_000_000, 1)
     data = b"a\0\1\0\0\0" + packed if kind == b"iTXt" else b"a\0\0" + packed
     refused(put(png(48, 64, 8, 0, rows(IDS), chunk(kind, data))), "x.png: the file is damaged", READERS)
 
 
 def test_data_after_the_last_row_is_bounded(put):
-    refused(put(png(48, 64, 8, 0, zlib.compress(b"\0" * 80_000_000, 9))), "more data than", READERS)
+    refused(put(png(48, 64, 8, 0, zlib.compress(b"\0" * 30_000_000, 1))), "more data than", READERS)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")

@@ -59,7 +59,9 @@ def test_nothing_given_is_the_defaults():
 
 def test_the_command_line_wins_over_the_file(tmp_path):
     (tmp_path / "a.toml").write_text("rows = 4\nratio = 0.25\n")
-    config = load_config(Example, tmp_path / "a.toml", ["rows=5", "rows=6", "scales=[1, 2]", "name = a = b", "mode=exact"])
+    config = load_config(
+        Example, tmp_path / "a.toml", ["rows=5", "rows=6", "scales=[1, 2]", "name = a = b", "mode=exact"]
+    )
     assert (config.rows, config.ratio, config.scales, config.name) == (6, 0.25, (1.0, 2.0), "a = b")
     assert config.mode == "exact"
 
@@ -97,7 +99,17 @@ def test_all_mistakes_come_at_once_with_their_origin(tmp_path):
 
 @pytest.mark.parametrize(
     "override",
-    ["rows=1.5", "rows=true", "rows='5'", "rows=" + "9" * 5000, "ratio=nan", "ratio=-inf", "ratio=true", "limit=''", "=3"],
+    [
+        "rows=1.5",
+        "rows=true",
+        "rows='5'",
+        "rows=" + "9" * 5000,
+        "ratio=nan",
+        "ratio=-inf",
+        "ratio=true",
+        "limit=''",
+        "=3",
+    ],
 )
 def test_nothing_is_cut_or_guessed(override):
     with pytest.raises(ConfigError, match=r"^1 mistake\(s\)"):

@@ -27,7 +27,9 @@ def frame(key="a_1", label=None, **changes):
 
 
 @pytest.mark.parametrize(
-    "key", ["", "a\nb", "a\u202eb", "é" * 128, "broken-\udcff", "a\0"], ids=["empty", "line", "rtl", "256 B", "raw", "NUL"]
+    "key",
+    ["", "a\nb", "a\u202eb", "é" * 128, "broken-\udcff", "a\0"],
+    ids=["empty", "line", "rtl", "256 B", "raw", "NUL"],
 )
 def test_a_frame_key_is_printable_and_short(key):
     with pytest.raises(DataError, match="frame key"):

@@ -13,7 +13,9 @@ PATHS = NAMES.filter(lambda path: "\0" not in path)
 
 
 @given(
-    reader=st.from_regex(r"[a-z][a-z0-9_]*", fullmatch=True), path=PATHS, options=st.dictionaries(NAMES, TEXT, max_size=3)
+    reader=st.from_regex(r"[a-z][a-z0-9_]*", fullmatch=True),
+    path=PATHS,
+    options=st.dictionaries(NAMES, TEXT, max_size=3),
 )
 def test_every_spec_reads_back_as_itself(reader, path, options):
     spec = Spec(reader, path, options)

@@ -22,12 +22,21 @@ QUERIES = (
     | st.builds(Query, TEXT, TEXT, st.just(QueryKind.REGION), TEXT, FINITE, st.none(), REGIONS)
     | st.builds(Query, TEXT, TEXT, st.just(QueryKind.IMAGE), TEXT, FINITE)
 )
-ANSWERS = st.builds(
-    Answer, TEXT, st.just(Verdict.CLASS), st.integers(0, 253), TEXT, st.floats(0, 1e6)
-) | st.builds(Answer, TEXT, st.just(Verdict.AMBIGUOUS), st.none(), TEXT, st.floats(0, 1e6))
+ANSWERS = st.builds(Answer, TEXT, st.just(Verdict.CLASS), st.integers(0, 253), TEXT, st.floats(0, 1e6)) | st.builds(
+    Answer, TEXT, st.just(Verdict.AMBIGUOUS), st.none(), TEXT, st.floats(0, 1e6)
+)
 KEYS = st.text("ab_/é🚗 ", min_size=1, max_size=6)
 FRAMES = st.builds(
-    Frame, KEYS, TEXT, st.none() | TEXT, TEXT, st.integers(0, 10**15), TEXT, SMALL.map(lambda n: n + 1), st.just(3), TEXT
+    Frame,
+    KEYS,
+    TEXT,
+    st.none() | TEXT,
+    TEXT,
+    st.integers(0, 10**15),
+    TEXT,
+    SMALL.map(lambda n: n + 1),
+    st.just(3),
+    TEXT,
 )
 
 
@@ -51,7 +60,9 @@ HEADER = "name,count,ratio,ready,mood,note"
 
 
 @settings(max_examples=25)
-@given(queries=st.lists(QUERIES, max_size=4), answers=st.lists(ANSWERS, max_size=4), frames=st.lists(FRAMES, max_size=4))
+@given(
+    queries=st.lists(QUERIES, max_size=4), answers=st.lists(ANSWERS, max_size=4), frames=st.lists(FRAMES, max_size=4)
+)
 def test_every_table_reads_back_as_itself(tmp_path_factory, queries, answers, frames):
     path = tmp_path_factory.getbasetemp() / "table.parquet"
     for records, kind in ((queries, Query), (answers, Answer), (frames, Frame)):
@@ -63,7 +74,8 @@ def test_columns_are_named_after_fields(tmp_path):
     write_records(tmp_path / "q.parquet", [Query("q", "a", QueryKind.POINT, "s", 0.5, Point(1, 2))], Query)
     assert pq.read_table(tmp_path / "q.parquet").to_pylist() == [
         {
-            **{"id": "q", "key": "a", "kind": "point", "strategy": "s", "score": 0.5, "point.row": 1, "point.column": 2},
+            **{"id": "q", "key": "a", "kind": "point", "strategy": "s", "score": 0.5},
+            **{"point.row": 1, "point.column": 2},
             **{"cell.top": None, "cell.left": None, "cell.height": None, "cell.width": None},
         }
     ]
@@ -83,7 +95,9 @@ def test_a_folder_named_like_a_setting_adds_no_column(tmp_path):
 @pytest.mark.parametrize("rows", [0, 1])
 def test_another_tables_columns_are_named(tmp_path, rows):
     write_records(tmp_path / "t.parquet", [FLAT] * rows, Flat)
-    with pytest.raises(ArtifactError, match=r"t\.parquet: columns do not fit Answer: missing \['query', 'verdict'") as caught:
+    with pytest.raises(
+        ArtifactError, match=r"t\.parquet: columns do not fit Answer: missing \['query', 'verdict'"
+    ) as caught:
         read_records(tmp_path / "t.parquet", Answer)
     assert "unknown ['name', 'count'" in str(caught.value)
 

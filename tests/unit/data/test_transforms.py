@@ -27,7 +27,7 @@ def plain(**settings: Any) -> AugmentConfig:
 
 
 def frame(height: int = 30, width: int = 40) -> tuple[NDArray[np.uint8], tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Return an image whose red is the row and green the column, blue is full; labels = row // 4, provenance by column."""
+    """Return an image of red = row, green = column, full blue; labels = row // 4, provenance by column."""
     rows, columns = np.mgrid[:height, :width].astype(np.uint8)
     image = np.stack([rows * 4, columns * 4, np.full_like(rows, 255)], axis=-1)
     provenance = np.where(columns < width // 2, Provenance.HUMAN_MASK, Provenance.PSEUDO_LABEL).astype(np.uint8)

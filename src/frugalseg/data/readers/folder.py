@@ -14,6 +14,7 @@ number behind that.
 import fnmatch
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from frugalseg.core.classes import ClassSet, SemanticClass
@@ -38,12 +39,16 @@ def read(spec: Spec) -> Manifest:
     """
     spec.only(OPTIONS)
     root = Path(spec.path)
+    if spec.options.get("sequence", "prefix") not in ("prefix", "none"):
+        raise ReaderError(f"SPEC {spec}: sequence must be prefix or none, got {spec.options['sequence']!r}.")
     images, labels = _folders(spec, root)
-    paths = _image_files(images)
-    keys = _selected(paths, spec)
     mask = _optional_file(spec, "mask", root / "mask.png")
+    paths = _by_key(images, IMAGE_SUFFIXES, without=(labels or root / "labels", mask))
+    if not paths:
+        raise ReaderError(_no_image(images))
+    keys = _selected(paths, spec)
     problems: list[DataError] = []
-    found = _label_files(labels) if labels else {}
+    found = _by_key(labels, LABEL_SUFFIXES) if labels else {}
     if "include" not in spec.options and "limit" not in spec.options:
         problems += [
             MissingPairError(
@@ -59,7 +64,7 @@ def read(spec: Spec) -> Manifest:
             problems.append(error)
     if problems:
         raise DataProblems(problems, str(spec))
-    return Manifest(root.name, tuple(frames), _classes(spec, root))
+    return Manifest(root.absolute().name, tuple(frames), _classes(spec, root))
 
 
 def _folders(spec: Spec, root: Path) -> tuple[Path, Path | None]:
@@ -79,41 +84,52 @@ def _folders(spec: Spec, root: Path) -> tuple[Path, Path | None]:
     return images, labels
 
 
-def _image_files(folder: Path) -> dict[str, Path]:
+def _by_key(folder: Path, suffixes: tuple[str, ...], without: tuple[Path | None, ...] = ()) -> dict[str, Path]:
+    left_out = {os.path.realpath(path) for path in without if path}
     found: dict[str, Path] = {}
-    for path in _walk(folder, IMAGE_SUFFIXES):
+    for path in _walk(folder, suffixes, left_out):
         key = path.relative_to(folder).with_suffix("").as_posix()
         if key in found:
-            raise ReaderError(f"{path} and {found[key].name}: two images of one name. Keep one of them.")
+            raise ReaderError(f"{path} and {found[key].name}: two files of one name. Keep one of them.")
         found[key] = path
-    if not found:
-        inside = sorted(entry.name for entry in folder.iterdir())[:5]
-        raise ReaderError(
-            f"{folder}: no image here ({' '.join(IMAGE_SUFFIXES)}). It holds: {', '.join(inside) or 'nothing'}.\n"
-            "Give the folder that has images/ in it."
-        )
     return found
 
 
-def _label_files(folder: Path) -> dict[str, Path]:
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in _walk(folder, LABEL_SUFFIXES)}
+def _no_image(folder: Path) -> str:
+    inside = sorted(entry.name for entry in folder.iterdir())[:5]
+    return (
+        f"{folder}: no image here ({' '.join(IMAGE_SUFFIXES)}). It holds: {', '.join(inside) or 'nothing'}.\n"
+        "Give the folder that has images/ in it."
+    )
 
 
-def _walk(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Return files below a folder by name; hidden ones are left out, links followed only to files inside the folder."""
-    root, found = folder.resolve(), []
-    for place, folders, names in os.walk(folder, followlinks=False):
+def _walk(folder: Path, suffixes: tuple[str, ...], left_out: set[str]) -> Iterator[Path]:
+    """Yield files below a folder by name; hidden ones are left out, links followed only to files inside the folder.
+
+    Raises:
+        ReaderError: a folder that cannot be listed, a link to a folder (its files would be missing or come twice), or a
+            link to outside.
+    """
+    root = os.path.realpath(folder)
+    for place, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(place) / name
-            if name.startswith(".") or path.suffix.lower() not in suffixes:
+        folders[:] = [name for name in folders if os.path.realpath(os.path.join(place, name)) not in left_out]
+        for path in (Path(place) / name for name in folders):
+            if path.is_symlink():
+                raise ReaderError(f"{path}: a link to a folder. Copy the folder, or point the SPEC at it.")
+        for path in (Path(place) / name for name in sorted(names)):
+            real = os.path.realpath(path)  # (Path.resolve raises RuntimeError for a loop)
+            if path.name.startswith(".") or path.suffix.lower() not in suffixes or real in left_out:
                 continue
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
+            if path.is_symlink() and not Path(real).is_relative_to(root):
                 raise ReaderError(
                     f"{path}: a link to outside of {folder}. Copy the file, or point the SPEC at its folder."
                 )
-            found.append(path)
-    return found
+            yield path
+
+
+def _refuse(error: OSError) -> None:
+    raise ReaderError(f"{error.filename}: this folder cannot be listed: {error.strerror}.") from error
 
 
 def _selected(paths: dict[str, Path], spec: Spec) -> list[str]:
@@ -126,15 +142,13 @@ def _selected(paths: dict[str, Path], spec: Spec) -> list[str]:
 
 def _frame(key: str, image: Path, label: Path | None, mask: Path | None, spec: Spec) -> Frame:
     height, width = image_size(image)
-    way = spec.options.get("sequence", "prefix")
-    if way not in ("prefix", "none"):
-        raise ReaderError(f"SPEC {spec}: sequence must be prefix or none, got {way!r}.")
+    prefix = spec.options.get("sequence", "prefix") == "prefix"
     match = _INDEX.fullmatch(key)
     return Frame(
         key=key,
         image=str(image.absolute()),
         label=str(label.absolute()) if label else None,
-        sequence=(match[1] if match else key) if way == "prefix" else "",
+        sequence=(match[1] if match else key) if prefix else "",
         index=int(match[2][-15:]) if match else 0,
         split=spec.options.get("split", ""),
         width=width,
