@@ -61,7 +61,7 @@ bench: $(STAMP)
 ifeq ($(origin NAME),command line) # some systems have a NAME in the environment
 	$(BIN)/python benchmarks/$(NAME).py $(ARGS)
 else
-	@ls benchmarks/*.py 2>/dev/null | sed 's|benchmarks/\(.*\)\.py|make bench NAME=\1|' | grep . || echo 'no benchmarks yet'
+	@ls benchmarks/[!_]*.py 2>/dev/null | sed 's|benchmarks/\(.*\)\.py|make bench NAME=\1|' | grep . || echo 'no benchmarks yet'
 endif
 
 docs: $(STAMP)

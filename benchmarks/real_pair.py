@@ -10,19 +10,20 @@ A run that was stopped goes on with the same command.
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+
+from _seeds import add_arguments, how, mean_sd, publish, result_file, run_seeds
 
 NAMES = ["sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist"]
 COLORS = [
     (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (0, 0, 192), (128, 128, 0),
     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
 ]  # fmt: skip
+ROWS = ["adabn", "entropy_patches", "random_patches", "random_points", "all"]
 FREQUENT = ["sky", "building", "road", "pavement", "tree", "car"]
 SETTINGS = {  # chosen with --dev; everything else is the default
     "source_only": "steps = 600\n",
@@ -64,12 +65,15 @@ def make_project(data: Path, work: Path, seed: int, dev: bool):
 
 
 def run_seed(data: Path, work: Path, seed: int, dev: bool, rows: list[str]) -> dict[str, dict[str, float]]:
+    import torch
+
     from frugalseg.workflow.evaluate import evaluate_stage
     from frugalseg.workflow.label import label
     from frugalseg.workflow.select import select
     from frugalseg.workflow.stage import Options
     from frugalseg.workflow.train import adapt, retrain
 
+    torch.set_num_threads(1)
     project, quiet = make_project(data, work, seed, dev), Options(quiet=True)
     found: dict[str, dict[str, float]] = {}
 
@@ -106,92 +110,52 @@ def run_seed(data: Path, work: Path, seed: int, dev: bool, rows: list[str]) -> d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser, "real_pair_runs")
     parser.add_argument("--data", type=Path, default=os.environ.get("FRUGALSEG_DATA"), help="default: $FRUGALSEG_DATA")
-    parser.add_argument("--work", type=Path, default=Path("real_pair_runs"), help="where the projects go")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", nargs="*", default=["entropy_patches", "random_points", "all"])
-    parser.add_argument("--jobs", type=int, default=2, help="seeds at a time, one thread each")
-    parser.add_argument(
-        "--dev", action="store_true", help="development split: train on drive 0016E5, score drive 0006R0"
-    )
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help="folder for the dated result file")
+    parser.add_argument("--rows", nargs="*", choices=ROWS, default=["entropy_patches", "random_points", "all"])
+    parser.add_argument("--dev", action="store_true", help="development split: train on drive 0016E5, score 0006R0")
     options = parser.parse_args()
     if not options.data:
         sys.exit("Give --data FOLDER or set FRUGALSEG_DATA to the folder with carla34/ and camvid-day/.")
+    data, work = Path(options.data).resolve(), options.work.resolve()
     if options.one is not None:
-        import torch
-
-        torch.set_num_threads(1)
-        found = run_seed(options.data.resolve(), options.work.resolve(), options.one, options.dev, options.rows)
-        (options.work / f"seed-{options.one}.json").write_text(json.dumps(found))
+        found = run_seed(data, work, options.one, options.dev, options.rows)
+        result_file(work, options.one).write_text(json.dumps(found))
         return
     began_s = time.monotonic()
-    found = run_all(options)
-    text = table(found, options, time.monotonic() - began_s)
-    print(text)
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / f"real_pair{'_dev' if options.dev else ''}_{datetime.now(UTC):%Y-%m-%d}.md").write_text(text)
-
-
-def run_all(options: argparse.Namespace) -> list[dict[str, dict[str, float]]]:
-    """Run the seeds, each in a process of its own with one thread, `jobs` at a time."""
-    options.work.mkdir(parents=True, exist_ok=True)
-    waiting, running = list(options.seeds), {}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-    while waiting or running:
-        while waiting and len(running) < options.jobs:
-            seed = waiting.pop(0)
-            arguments = ["--data", options.data, "--work", options.work, "--one", seed, "--rows", *options.rows]
-            arguments += ["--dev"] if options.dev else []
-            running[seed] = subprocess.Popen([sys.executable, __file__, *map(str, arguments)], env=environment)
-        time.sleep(0.5)
-        for seed, process in list(running.items()):
-            if process.poll() is not None:
-                del running[seed]
-                if process.returncode:
-                    sys.exit(f"seed {seed} failed with exit code {process.returncode}")
-    return [json.loads((options.work / f"seed-{seed}.json").read_text()) for seed in options.seeds]
+    arguments = ["--data", data, "--rows", *options.rows, *(["--dev"] if options.dev else [])]
+    results = run_seeds(__file__, options, arguments)
+    text = table(results, options, time.monotonic() - began_s)
+    publish(text, options.out, "real_pair_dev" if options.dev else "real_pair")
 
 
 def table(found: list[dict[str, dict[str, float]]], options: argparse.Namespace, seconds: float) -> str:
-    import torch
-
-    import frugalseg
-
     def cell(row: str, key: str, factor: float = 100.0) -> str:
-        values = [factor * seed[row][key] for seed in found]
-        spread = statistics.stdev(values) if len(values) > 1 else 0.0
-        return f"{statistics.mean(values):.1f} ± {spread:.1f}"
+        return mean_sd([factor * seed[row][key] for seed in found])
 
     def gap(row: str) -> str:
+        if "all labels" not in found[0]:
+            return "–"
         low, high = (statistics.mean(seed[name]["miou"] for seed in found) for name in ("source only", "all labels"))
         return f"{100 * (statistics.mean(seed[row]['miou'] for seed in found) - low) / (high - low):.0f} %"
 
-    command = "python benchmarks/real_pair.py " + " ".join(sys.argv[1:])
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent
-    )
-    test = (
-        "development split (drive 0006R0; trained on 0016E5)"
-        if options.dev
-        else "camvid-day/test (drive Seq05VD, 171 frames)"
-    )
+    test = "camvid-day/test (drive Seq05VD, 171 frames)"
+    test = "the development split (drive 0006R0; trained on 0016E5)" if options.dev else test
     lines = [
         f"# carla34 → camvid-day, {datetime.now(UTC):%Y-%m-%d}",
         "",
         f"mIoU of 10 classes on {test}, mean ± sd over seeds {', '.join(map(str, options.seeds))}; `shuffle_lite`,",
         "input 320x240, last checkpoint, one CPU thread a run. *Six*: mean IoU of " + ", ".join(FREQUENT) + ".",
-        "*Gap*: share of the way from source only to all labels.",
+        "*Gap*: share of the way from source only to all labels. *CPU s*: processor seconds of the row's own stage.",
         "",
         "| what | mIoU | six | gap | CPU s | each seed |",
         "|---|---|---|---|---|---|",
     ]
     for row in found[0]:
         each = " · ".join(f"{100 * seed[row]['miou']:.1f}" for seed in found)
-        share = gap(row) if "all labels" in found[0] else "–"
-        lines.append(f"| {row} | {cell(row, 'miou')} | {cell(row, 'six')} | {share} | {cell(row, 's', 1.0)} | {each} |")
+        lines.append(
+            f"| {row} | {cell(row, 'miou')} | {cell(row, 'six')} | {gap(row)} | {cell(row, 's', 1.0)} | {each} |"
+        )
     lines += [
         "",
         "IoU of each class, mean over seeds:",
@@ -202,18 +166,8 @@ def table(found: list[dict[str, dict[str, float]]], options: argparse.Namespace,
     for row in found[0]:
         means = [f"{100 * statistics.mean(seed[row]['iou'][name] or 0.0 for seed in found):.0f}" for name in NAMES[:10]]
         lines.append(f"| {row} | " + " | ".join(means) + " |")
-    lines += [
-        "",
-        f"Command: `{command}` ({seconds / 60:.0f} min in all; *CPU s*: processor seconds of the row's own stage). "
-        f"frugalseg {frugalseg.__version__} at {commit.stdout.strip()}, torch {torch.__version__}, "
-        f"Python {platform.python_version()}.",
-        "",
-        "Settings: "
-        + "; ".join(f"{method}: {text.strip().replace(chr(10), ', ')}" for method, text in SETTINGS.items())
-        + ".",
-        "",
-    ]
-    return "\n".join(lines)
+    settings = "; ".join(f"{method}: {text.strip().replace(chr(10), ', ')}" for method, text in SETTINGS.items())
+    return "\n".join([*lines, "", *how(__file__, seconds), "", f"Settings: {settings}.", ""])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Trains on the tiny city in a process that is killed at a given point, and resumes; run by `test_kill_resume.py`.
 
-    python kill_worker.py FOLDER            every scenario, each in forked processes; one JSON line a scenario
-    python kill_worker.py FOLDER METHOD     one plain run, to be killed from outside; prints the weights' hash
+    python kill_worker.py FOLDER kill POINT ...   each in forked processes; one JSON line a point
+    python kill_worker.py FOLDER run METHOD       one plain run, to be killed from outside; prints the weights' hash
 
 Forking after the imports makes a dozen kills as cheap as one start of Python.
 """
@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +81,7 @@ KILLS: dict[str, tuple[str, Callable[[], None]]] = {
     "point_da_step": ("point_da", lambda: arm(torch.optim.AdamW, "step", 4)),
     "point_da_labels": ("point_da", lambda: arm(point_da, "write_partial", 2)),
     "source_only_step": ("source_only", lambda: arm(torch.optim.AdamW, "step", 4)),
+    "sigterm": ("cbst", lambda: arm(torch.optim.AdamW, "step", 3, by=signal.SIGTERM)),
 }
 
 
@@ -134,22 +134,18 @@ def scenario(root: Path, label: str, name: str, arming: Callable[[], None]) -> d
 
 
 def main() -> None:
-    root = Path(sys.argv[1])
-    if len(sys.argv) > 2:
+    root, verb, names = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    if verb == "run":
         print("ready", flush=True)
-        print(run(root / "run", sys.argv[2], steps=40), flush=True)
+        print(run(root / "run", names[0], steps=40), flush=True)
         return
-    for name in METHODS:
+    for name in sorted({KILLS[point][0] for point in names}):
         (root / f"clean_{name}").mkdir(parents=True)
         clean = forked(lambda name=name: run(root / f"clean_{name}" / "run", name), root / f"clean_{name}" / "hash")
-        print(json.dumps({"label": "clean", "method": name, "second": clean}), flush=True)
-    for label, (name, arming) in KILLS.items():
-        print(json.dumps(scenario(root, label, name, arming)), flush=True)
-    polite = lambda: arm(torch.optim.AdamW, "step", 3, by=signal.SIGTERM)  # noqa: E731
-    print(json.dumps(scenario(root, "sigterm", "cbst", polite)), flush=True)
+        print(json.dumps({"label": f"clean {name}", "second": clean}), flush=True)
+    for point in names:
+        print(json.dumps(scenario(root, point, *KILLS[point])), flush=True)
 
 
 if __name__ == "__main__":
-    began_s = time.monotonic()
     main()
-    print(f"{time.monotonic() - began_s:.1f} s", file=sys.stderr)

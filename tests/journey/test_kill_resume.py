@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,28 +39,34 @@ SAVED = {
 }
 
 
+FEW = ("after_optimizer_step", "second_save_before_rename", "right_after_the_second_pseudo_labels", "sigterm")
+
+
 def start(*arguments: str) -> "subprocess.Popen[str]":
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        [sys.executable, str(WORKER), *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = [sys.executable, str(WORKER), *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    process = start(str(tmp_path_factory.mktemp("kill")))
+def kill_at(points: Iterable[str], folder: Path) -> dict[str, dict[str, Any]]:
+    process = start(str(folder), "kill", *points)
     output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
     rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return {row["label"] if row["label"] != "clean" else f"clean {row['method']}": row for row in rows}
+    return {row["label"]: row for row in rows}
 
 
-@pytest.mark.parametrize("point", SAVED)
-def test_killed_and_resumed_equals_uninterrupted(results: dict[str, dict[str, Any]], point: str) -> None:
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return kill_at(FEW, tmp_path_factory.mktemp("few"))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    return kill_at([point for point in SAVED if point not in FEW], tmp_path_factory.mktemp("many"))
+
+
+def check(results: dict[str, dict[str, Any]], point: str) -> None:
     row = results[point]
     clean = results[f"clean {row['method']}"]["second"]
     assert row["first"]["signal"] == signal.SIGKILL and row["first"]["weights"] is None
@@ -69,34 +76,41 @@ def test_killed_and_resumed_equals_uninterrupted(results: dict[str, dict[str, An
     assert row["second"]["weights"] == clean["weights"] is not None
 
 
-def test_every_kill_is_expected_somewhere(results: dict[str, dict[str, Any]]) -> None:
-    assert {label for label in results if not label.startswith("clean")} == {*SAVED, "sigterm"}
+@pytest.mark.parametrize("point", [point for point in SAVED if point in FEW])
+def test_killed_and_resumed_equals_uninterrupted(few: dict[str, dict[str, Any]], point: str) -> None:
+    check(few, point)
 
 
-def test_sigterm_saves_and_exits_with_143(results: dict[str, dict[str, Any]]) -> None:
-    row = results["sigterm"]
+@pytest.mark.slow
+@pytest.mark.parametrize("point", [point for point in SAVED if point not in FEW])
+def test_killed_anywhere_and_resumed_equals_uninterrupted(many: dict[str, dict[str, Any]], point: str) -> None:
+    check(many, point)
+
+
+def test_sigterm_saves_and_exits_with_143(few: dict[str, dict[str, Any]]) -> None:
+    row = few["sigterm"]
     assert row["first"]["exit"] == 143
     assert row["checkpoints"][-1] == "step-00000003"  # between two regular saves
-    assert row["second"]["weights"] == results["clean cbst"]["second"]["weights"]
+    assert row["second"]["weights"] == few["clean cbst"]["second"]["weights"]
 
 
 @pytest.mark.slow
 def test_the_same_command_after_kills_from_outside(tmp_path: Path) -> None:
-    clean = start(str(tmp_path / "clean"), "cbst")
+    clean = start(str(tmp_path / "clean"), "run", "cbst")
     began_s = time.monotonic()
     expected, errors = clean.communicate(timeout=300)
     assert clean.returncode == 0, errors
     run_s = time.monotonic() - began_s
     chance = random.Random(0)
     for _ in range(4):
-        process = start(str(tmp_path / "killed"), "cbst")
+        process = start(str(tmp_path / "killed"), "run", "cbst")
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         try:
             process.wait(timeout=chance.uniform(0.02, 0.3) * run_s)
         except subprocess.TimeoutExpired:
             process.kill()
         process.communicate()
-    last = start(str(tmp_path / "killed"), "cbst")
+    last = start(str(tmp_path / "killed"), "run", "cbst")
     output, errors = last.communicate(timeout=300)
     assert last.returncode == 0, errors
     assert output.splitlines()[-1] == expected.splitlines()[-1]

@@ -50,6 +50,7 @@ class CbstConfig(TrainConfig):
     ratio_step: float = Field(0.05, ge=0, le=1, description="growth of p from round to round")
     max_ratio: float = Field(0.50, gt=0, le=1, description="largest p")
     target_weight: float = Field(1.0, ge=0, description="weight of the pseudo-labels' cross entropy")
+    target_class_weights: bool = Field(True, description="weigh pseudo-labels' classes like the source's")
     mining_ratio: float = Field(0.8, ge=0, le=1, description="how often a target window is centred on a rare class")
     mining_share: float = Field(0.001, ge=0, le=1, description="a class predicted less often than this is rare")
     round_lr_factor: float = Field(0.70711, gt=0, description="learning rate relative to the round before (1/√2)")
@@ -95,7 +96,8 @@ class Cbst:
         source_NCHW = self._learner.forward(batch.source_images, "source").logits
         target_NCHW = self._learner.forward(batch.target_images, "target").logits
         source_loss = cross_entropy(source_NCHW, batch.source_labels, weights)
-        target_loss = cross_entropy(target_NCHW, batch.target_labels, weights)
+        target_weights = weights if self.config.target_class_weights else None
+        target_loss = cross_entropy(target_NCHW, batch.target_labels, target_weights)
         self._learner.minimize(source_loss + self.config.target_weight * target_loss)
         return {"source": float(source_loss.detach()), "target": float(target_loss.detach())}
 

@@ -72,7 +72,9 @@ def test_a_fingerprint_changes_with_everything_the_result_depends_on(runs, tmp_p
     path.write_text("one")
 
     def fingerprint(**changes):
-        return stage(runs, **{"name": "adapt", "inputs": {"in": path}, "config": {"a": 1}, "seed": 0, **changes}).fingerprint
+        return stage(
+            runs, **{"name": "adapt", "inputs": {"in": path}, "config": {"a": 1}, "seed": 0, **changes}
+        ).fingerprint
 
     first = fingerprint()
     assert first == fingerprint()
@@ -307,7 +309,9 @@ def test_a_moved_project_finds_its_inputs(runs, tmp_path):
     assert not run.has_input("near")
     with pytest.raises(ArtifactError, match="had no input 'near', only"):
         run.input("near")
-    again = stage(moved / "runs", name="select", inputs={**inputs, "model": run.input("model"), "list": run.input("list")})
+    again = stage(
+        moved / "runs", name="select", inputs={**inputs, "model": run.input("model"), "list": run.input("list")}
+    )
     assert again.done() == dataclasses.replace(second, folder=run.folder)
 
 
