@@ -88,24 +88,24 @@ def load_model(folder: Path) -> Network:
     state = parse_safetensors(content, str(path))
     try:
         network = build(info["network"], ClassSet.from_dict(info["classes"], where), info["channels"])
-    except ConfigError as error:
+        _restore_normalization(network, info.get("normalization"))
+    except (ConfigError, ModelError) as error:
         raise ModelError(f"{where}: {error}") from error
-    _restore_normalization(network, info, where)
     check_state(state, network.state_dict(), str(path))
     network.load_state_dict(state)
     return network.eval()
 
 
-def _restore_normalization(network: Network, info: Mapping[str, Any], where: str) -> None:
+def _restore_normalization(network: Network, given: Any) -> None:
     """Install the saved numbers: weights from the hub may come with others than the same network without them."""
-    given = info.get("normalization")
-    if given is None:  # written by hand or before the field was there: the network's own
+    if given is None:  # written by hand, or before the field was there: the network's own
         return
     try:
         mean, std = (tuple(float(value) for value in given[key]) for key in ("mean", "std"))
-        network.set_normalization(Normalization(mean, std, tuple(int(place) for place in given["order"])))
+        order = tuple(int(place) for place in given["order"])
     except (TypeError, KeyError, ValueError) as error:
-        raise ModelError(f"{where}: `normalization` needs mean, std and order, a list each; got {given!r}.") from error
+        raise ModelError(f"`normalization` needs mean, std and order, a list each; got {given!r}.") from error
+    network.set_normalization(Normalization(mean, std, order))
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def test_names_that_timm_would_follow_elsewhere_are_unknown(encoder: str) -> Non
     ("name", "message"),
     [
         ("linknet:mit_b0", "does not go with this architecture: .*Linknet"),
-        ("dpt:test_resnet", "linknet|does not go with this architecture|any size"),
+        ("dpt:resnet18", "does not go with this architecture: Only Timm encoders"),
         ("unet:test_maxvit", "does not take images of any size"),
     ],
 )

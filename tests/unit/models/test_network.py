@@ -112,8 +112,7 @@ def test_first_convolution_for_fewer_and_more_bands() -> None:
     image = torch.rand(2, 5, 6, 6)
     convolve = nn.functional.conv2d
     grey = image[:, :1]
-    torch.testing.assert_close(
-        convolve(grey, adapt_input_weight(weight, 1)), convolve(grey.expand(-1, 3, -1, -1), weight)
-    )
+    as_colour = grey.expand(-1, 3, -1, -1)
+    torch.testing.assert_close(convolve(grey, adapt_input_weight(weight, 1)), convolve(as_colour, weight))
     torch.testing.assert_close(convolve(image, adapt_input_weight(weight, 5)), convolve(image[:, :3], weight))
     assert adapt_input_weight(weight, 3) is weight
