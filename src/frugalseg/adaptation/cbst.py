@@ -6,8 +6,9 @@ on the source.
 
 Differs from the paper: thresholds come from one histogram a class, so memory does not grow with the data; a normalised
 confidence of exactly 1 is kept (equation 8 asks for > 1, which with ties selects nothing); source and target pass with
-BatchNorm statistics of their own (`batch_statistics = "shared"` for the paper's single set); rare classes of
-hard-sample mining are the classes below `mining_share`, or the three rarest where there are none.
+BatchNorm statistics of their own (`batch_statistics = "shared"` for the paper's single set); hard-sample mining looks
+for the classes predicted on less than `mining_share`, or the three rarest where there are none, and centres windows on
+their pseudo-labels, not on all their predictions.
 """
 
 import json

@@ -1,9 +1,8 @@
 """A stage's folder: work in a hidden folder, written down in run.json, renamed into place when it is whole.
 
 `PARENT/.part-<name>-<fingerprint>` is where work goes on (and goes on again after a kill);
-`PARENT/0003-<name>-<fingerprint>`
-is finished and never changes. The fingerprint covers the stage's name, its settings, its seed, the content of every
-input and the product's version: the same again is the same folder.
+`PARENT/0003-<name>-<fingerprint>` is finished and never changes. The fingerprint covers the stage's name, its settings,
+its seed, the content of every input and the product's version: the same again is the same folder.
 """
 
 import fcntl
@@ -11,12 +10,9 @@ import hashlib
 import json
 import os
 import platform
-import re
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,53 +20,13 @@ from typing import IO, Any
 
 import frugalseg
 from frugalseg.core.errors import ArtifactError
+from frugalseg.core.files import TEMPORARY, file_hash, sync_folder, write_atomic
+from frugalseg.core.runs import RUN_JSON, RunInfo, find_done, list_runs
 
-RUN_JSON = "run.json"
 LOCK = ".lock"
+SPENT = ".spent.json"  # seconds of the attempts so far
 SHOWN = 8  # hex digits of a fingerprint in a finished folder's name
-_FINISHED = re.compile(r"(\d{4,})-(.+)-([0-9a-f]{8})")
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens in between.
-
-    A temporary file in the same folder is written, flushed, synced, read back, compared and renamed; then the folder is
-    synced.
-
-    Raises:
-        ArtifactError: the disk gave back other bytes than were written.
-        OSError: the folder cannot be written to.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}."[:100])
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if Path(temporary).read_bytes() != content:
-            raise ArtifactError(f"{path}: the disk gave back other bytes than were written. Check the disk.")
-        os.chmod(temporary, 0o644)
-        os.rename(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def file_hash(path: Path) -> str:
-    """Return a file's sha256."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+_NO_RESULT = (RUN_JSON, LOCK, SPENT)
 
 
 def content_hash(path: Path) -> str:
@@ -88,108 +44,6 @@ def content_hash(path: Path) -> str:
     if (path / RUN_JSON).is_file():
         return _digest(RunInfo.read(path).files)
     return _digest(_list_files(path))
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """A finished stage: its number and name, its folder, and what run.json says."""
-
-    ordinal: int
-    name: str
-    folder: Path
-    content: Mapping[str, Any] = field(repr=False)
-
-    @classmethod
-    def read(cls, folder: Path) -> "RunInfo":
-        """Read a finished stage's run.json.
-
-        Raises:
-            ArtifactError: it is missing or no run.json of ours.
-        """
-        match = _FINISHED.fullmatch(folder.name)
-        try:
-            content = json.loads((folder / RUN_JSON).read_text(encoding="utf-8"))
-            ordinal = int(match[1]) if match else 0
-            return cls(ordinal, content["name"], folder, content)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ArtifactError(f"{folder / RUN_JSON}: not a finished stage ({error!r}). Remove the folder.") from error
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The resolved settings."""
-        return dict(self.content["config"])
-
-    @property
-    def command(self) -> list[str]:
-        """The command line, as a list of arguments."""
-        return list(self.content["command"])
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        """What the stage found."""
-        return dict(self.content["found"])
-
-    @property
-    def seed(self) -> int:
-        """The seed."""
-        return int(self.content["seed"])
-
-    @property
-    def fingerprint(self) -> str:
-        """The fingerprint, in full."""
-        return str(self.content["fingerprint"])
-
-    @property
-    def wall_s(self) -> float:
-        """Seconds the stage took, over all its attempts."""
-        return float(self.content["wall_s"])
-
-    @property
-    def device_s(self) -> float:
-        """Processor seconds of the process over all attempts."""
-        return float(self.content["device_s"])
-
-    @property
-    def versions(self) -> dict[str, str]:
-        """Versions of Python, the product and the libraries in use."""
-        return dict(self.content["versions"])
-
-    @property
-    def files(self) -> dict[str, dict[str, Any]]:
-        """sha256 and bytes of every file of the stage."""
-        return dict(self.content["files"])
-
-    def has_input(self, name: str) -> bool:
-        """Return whether the stage had an input of that name."""
-        return name in self.content["inputs"]
-
-    def input(self, name: str) -> Path:
-        """Return where an input lay; inputs of the same project are found again after the project has moved.
-
-        Raises:
-            ArtifactError: there was no such input.
-        """
-        if not self.has_input(name):
-            raise ArtifactError(
-                f"{self.folder}: this stage had no input {name!r}, only {sorted(self.content['inputs'])}."
-            )
-        return Path(os.path.normpath(self.folder / self.content["inputs"][name]["path"]))
-
-
-def list_runs(runs: Path) -> list[RunInfo]:
-    """Return the finished stages below `runs` in the order they were finished."""
-    if not runs.is_dir():
-        return []
-    folders = [path for path in runs.iterdir() if _FINISHED.fullmatch(path.name) and path.is_dir()]
-    return sorted(map(RunInfo.read, folders), key=lambda run: (run.ordinal, run.name))
-
-
-def find_done(runs: Path, name: str, fingerprint: str) -> RunInfo | None:
-    """Return the finished stage of that name and fingerprint, or None."""
-    for run in list_runs(runs):
-        if run.name == name and run.fingerprint == fingerprint:
-            return run
-    return None
 
 
 def fingerprint_of(name: str, config: Mapping[str, Any], seed: int, input_hashes: Mapping[str, str]) -> str:
@@ -237,21 +91,16 @@ class Stage:
         self.fingerprint = fingerprint_of(name, config, seed, hashes)
         self.folder = runs / f".part-{name}-{self.fingerprint[:12]}"
         self._lock: IO[str] | None = None
+        self._committed = False
 
     def done(self) -> RunInfo | None:
         """Return the finished stage of the same fingerprint, or None."""
         return find_done(self._runs, self._name, self.fingerprint)
 
     def __enter__(self) -> "Stage":
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = open(self.folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115  (held until __exit__)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "unknown"
-            self._lock.close()
-            raise ArtifactError(f"{self.folder}: process {owner} is at work here. Wait for it, or stop it.") from error
+        while not (lock := self._try_lock()):  # another process finished the stage while we opened its lock
+            pass
+        self._lock = lock
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()
@@ -263,15 +112,33 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._lock is not None
-        if self.folder.is_dir():
+        if not self._committed:
             self._note_time()
         self._lock.close()
+
+    def _try_lock(self) -> IO[str] | None:
+        """Return the locked file, or None if meanwhile it is no longer the one in the folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = open(self.folder / LOCK, "a+", encoding="utf-8")  # noqa: SIM115  (held until __exit__)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(lock.fileno()), os.stat(self.folder / LOCK)):
+                return lock
+        except BlockingIOError as error:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            lock.close()
+            raise ArtifactError(f"{self.folder}: process {owner} is at work here. Wait for it, or stop it.") from error
+        except FileNotFoundError:
+            pass
+        lock.close()
+        return None
 
     def commit(self, found: Mapping[str, Any]) -> RunInfo:
         """Write run.json and rename the folder into place."""
         spent = self._note_time()
-        (self.folder / "spent.json").unlink()
-        (self.folder / LOCK).unlink()
+        for left in self.folder.rglob(f"{TEMPORARY}*"):  # by attempts that were killed
+            left.unlink()
         content = {
             "schema": 1,
             "name": self._name,
@@ -289,17 +156,25 @@ class Stage:
             "files": _list_files(self.folder),
         }
         os.sync()
-        write_atomic(self.folder / RUN_JSON, json.dumps(content, indent=1, ensure_ascii=False).encode())
-        ordinal = max((run.ordinal for run in list_runs(self._runs)), default=0) + 1
-        final = self._runs / f"{ordinal:04d}-{self._name}-{self.fingerprint[:SHOWN]}"
-        self.folder.rename(final)
+        write_atomic(self.folder / RUN_JSON, json.dumps(content, indent=1, ensure_ascii=False, default=str).encode())
+        with open(self._runs / LOCK, "a") as lock:  # so that two stages that finish together get two numbers
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ordinal = max((run.ordinal for run in list_runs(self._runs)), default=0) + 1
+            final = self._runs / f"{ordinal:04d}-{self._name}-{self.fingerprint[:SHOWN]}"
+            self.folder.rename(final)  # with our lock in it: nobody else can enter before it has its new name
+            self._committed = True
+        for name in (LOCK, SPENT):
+            (final / name).unlink()
         sync_folder(self._runs)
         return RunInfo.read(final)
 
     def _note_time(self) -> dict[str, float]:
         """Add this attempt's seconds to those of the attempts before, and start counting anew."""
-        path = self.folder / "spent.json"
-        spent = json.loads(path.read_text()) if path.is_file() else {"wall_s": 0.0, "device_s": 0.0}
+        path = self.folder / SPENT
+        try:
+            spent = json.loads(path.read_text())
+        except (FileNotFoundError, ValueError):  # the first attempt, or cut off by a power failure
+            spent = {"wall_s": 0.0, "device_s": 0.0}
         now = {"wall_s": time.monotonic(), "device_s": time.process_time()}
         spent = {
             "wall_s": spent["wall_s"] + now["wall_s"] - self._wall_s,
@@ -324,7 +199,7 @@ def _list_files(folder: Path) -> dict[str, dict[str, Any]]:
     return {
         path.relative_to(folder).as_posix(): {"sha256": file_hash(path), "bytes": path.stat().st_size}
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / RUN_JSON and path != folder / LOCK
+        if path.is_file() and path.relative_to(folder).as_posix() not in _NO_RESULT
     }
 
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from frugalseg.core.artifact import file_hash, write_atomic
 from frugalseg.core.errors import ImageFileError
+from frugalseg.core.files import file_hash, write_atomic
 from frugalseg.core.png import PngHeader, check_png
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")

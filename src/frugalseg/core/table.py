@@ -9,8 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from frugalseg.core.artifact import write_atomic
 from frugalseg.core.errors import ArtifactError, FrugalsegError
+from frugalseg.core.files import write_atomic
 
 Record = TypeVar("Record")
 
@@ -165,6 +165,6 @@ def _convert(value: Any, kind: type, name: str) -> Any:
     try:
         if kind is int and isinstance(value, float):
             raise ValueError
-        return kind(value)
+        return typing.cast(Any, kind)(value)
     except (ValueError, TypeError):
         raise ValueError(f"{name} = {value!r} is no {'whole ' if kind is int else ''}number") from None

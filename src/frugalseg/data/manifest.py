@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from frugalseg.core.artifact import write_atomic
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import ReaderError
+from frugalseg.core.files import write_atomic
 from frugalseg.core.records import Frame, Manifest
 from frugalseg.core.table import read_records, write_records
 

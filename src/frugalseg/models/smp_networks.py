@@ -123,7 +123,7 @@ def find_encoder(name: str, from_hub: bool = False) -> Encoder:
         config = timm.get_pretrained_cfg(bare)
         has_weights = config is not None and config.has_weights
         usual = Normalization(_floats(config.mean), _floats(config.std)) if config is not None else Normalization()
-        return Encoder(f"tu-{bare}", has_weights or None, usual)
+        return Encoder(f"tu-{bare}", True if has_weights else None, usual)
     known = [*encoders, *timm.list_models()]
     guess = nearest(bare, known)
     raise UnknownNameError(

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from frugalseg.core.artifact import write_atomic
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import ConfigError, ModelError
+from frugalseg.core.files import write_atomic
 from frugalseg.models.build import build
 from frugalseg.models.network import Network, Normalization
 from frugalseg.models.weights import check_state, parse_safetensors

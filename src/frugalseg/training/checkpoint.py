@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from frugalseg.core.artifact import write_atomic
 from frugalseg.core.errors import CheckpointError
+from frugalseg.core.files import write_atomic
 
 KEEP = 2
 ROOM = 2.5  # free space asked for, in sizes of the last checkpoint: a temporary file, the new one and some air

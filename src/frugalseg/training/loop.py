@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 
-from frugalseg.core.artifact import sync_folder
 from frugalseg.core.chance import seed_for
 from frugalseg.core.errors import TrainingError
+from frugalseg.core.files import sync_folder
 from frugalseg.data.batches import DomainBatch
 from frugalseg.models.network import Network
 from frugalseg.training.checkpoint import CheckpointFolder

@@ -11,11 +11,12 @@ from typing import Any
 
 from pydantic import Field
 
-from frugalseg.core.artifact import RunInfo, list_runs, write_atomic
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.config import Config, load_config, to_toml
 from frugalseg.core.errors import ArtifactError, ConfigError, StageOrderError
+from frugalseg.core.files import write_atomic
 from frugalseg.core.records import Manifest
+from frugalseg.core.runs import RunInfo, list_runs
 from frugalseg.core.spec import Spec
 from frugalseg.data.manifest import read_manifest, write_manifest
 from frugalseg.workflow import catalog

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from frugalseg.core.artifact import RunInfo, write_atomic
 from frugalseg.core.chance import key_hash
+from frugalseg.core.files import write_atomic
 from frugalseg.core.records import Answer, Frame, Query
+from frugalseg.core.runs import RunInfo
 from frugalseg.core.table import read_records
 from frugalseg.data.batches import ImageCache
 from frugalseg.data.labels import LabelReader
