@@ -36,6 +36,12 @@ def test_a_frame_key_is_printable_and_short(key):
         Frame(key, "image.png", None, "", 0, "", 4, 3, "")
 
 
+@pytest.mark.parametrize("key", ["/etc/passwd", "../a", "a/../../b"])
+def test_a_frame_key_is_no_way_out_of_a_folder(key):
+    with pytest.raises(DataError, match="no plain relative path"):
+        Frame(key, "image.png", None, "", 0, "", 4, 3, "")
+
+
 @pytest.mark.parametrize("key", ["a", "town/CON", "🚗_7", "é" * 127, "a."])
 def test_odd_but_harmless_keys_are_kept(key):
     assert frame(key).key == key

@@ -25,7 +25,7 @@ QUERIES = (
 ANSWERS = st.builds(Answer, TEXT, st.just(Verdict.CLASS), st.integers(0, 253), TEXT, st.floats(0, 1e6)) | st.builds(
     Answer, TEXT, st.just(Verdict.AMBIGUOUS), st.none(), TEXT, st.floats(0, 1e6)
 )
-KEYS = st.text("ab_/é🚗 ", min_size=1, max_size=6)
+KEYS = st.lists(st.text("ab_é🚗 ", min_size=1, max_size=4), min_size=1, max_size=3).map("/".join)
 FRAMES = st.builds(
     Frame,
     KEYS,
