@@ -49,10 +49,10 @@ def write_frames(folder: Path, look: str, count: int, seed: int = 0) -> tuple[Fr
     frames = []
     for index in range(count):
         key = f"{look}_{index}"
-        for kind, array in zip(("images", "labels"), draw(look, seed, index), strict=True):
-            (folder / look / kind).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(array).save(folder / look / kind / f"{key}.png")
         image, label = (str(folder / look / kind / f"{key}.png") for kind in ("images", "labels"))
+        for path, array in zip((image, label), draw(look, seed, index), strict=True):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(path)
         frames.append(Frame(key, image, label, look, index, "train", SIZE_HW[1], SIZE_HW[0], ""))
     return tuple(frames)
 

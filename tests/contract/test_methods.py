@@ -34,15 +34,20 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def city(tiny_city: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return tiny_city.domain_data(tmp_path_factory.mktemp("city"), count=4)
+
+
 @pytest.fixture
-def make(tiny_city: ModuleType, tmp_path: Path, name: str) -> Callable[..., Any]:
+def make(tiny_city: ModuleType, city: Any, name: str) -> Callable[..., Any]:
     """Return a function that builds the method afresh, as a new process would."""
 
     def build(**settings: Any) -> Any:
         config_class = METHODS[name].load_config()
         rounds = {key: value for key, value in ROUNDS.items() if key in config_class.model_fields}
         config = config_class(**{**tiny_city.SETTINGS, **rounds, **settings})
-        data = tiny_city.domain_data(tmp_path / "city", count=4)
+        data = replace(city, teacher=tiny_city.network(seed=1))
         fabric = tiny_city.fabric(config.precision)
         method = METHODS[name].load()(tiny_city.network(), config, fabric, data)
         method.fabric = fabric

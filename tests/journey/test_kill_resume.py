@@ -50,7 +50,7 @@ def start(*arguments: str) -> "subprocess.Popen[str]":
 
 def kill_at(points: Iterable[str], folder: Path) -> dict[str, dict[str, Any]]:
     process = start(str(folder), "kill", *points)
-    output, errors = process.communicate(timeout=600)
+    output, errors = process.communicate(timeout=30000)
     assert process.returncode == 0, errors
     rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     return {row["label"]: row for row in rows}
@@ -98,11 +98,11 @@ def test_sigterm_saves_and_exits_with_143(few: dict[str, dict[str, Any]]) -> Non
 def test_the_same_command_after_kills_from_outside(tmp_path: Path) -> None:
     clean = start(str(tmp_path / "clean"), "run", "cbst")
     began_s = time.monotonic()
-    expected, errors = clean.communicate(timeout=300)
+    expected, errors = clean.communicate(timeout=3000)
     assert clean.returncode == 0, errors
     run_s = time.monotonic() - began_s
     chance = random.Random(0)
-    for _ in range(4):
+    for _ in range(2):
         process = start(str(tmp_path / "killed"), "run", "cbst")
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         try:
@@ -111,6 +111,6 @@ def test_the_same_command_after_kills_from_outside(tmp_path: Path) -> None:
             process.kill()
         process.communicate()
     last = start(str(tmp_path / "killed"), "run", "cbst")
-    output, errors = last.communicate(timeout=300)
+    output, errors = last.communicate(timeout=3000)
     assert last.returncode == 0, errors
     assert output.splitlines()[-1] == expected.splitlines()[-1]
