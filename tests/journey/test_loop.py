@@ -36,7 +36,7 @@ def output(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, obj
 
 
 def names(project: Path) -> list[str]:
-    return [folder.name for folder in sorted((project / "runs").iterdir())]
+    return sorted(path.name for path in (project / "runs").iterdir() if not path.name.startswith("."))
 
 
 def test_every_stage_left_a_folder_and_nothing_half_done(project):
