@@ -69,7 +69,7 @@ def randomised(module: nn.Module) -> nn.Module:
 
 
 def test_ragged_grids_are_cropped_and_not_squeezed() -> None:
-    """60 rows at stride 4 are 15 at stride 16 and 8 at stride 32, which stand for 64: the last four have no counterpart."""
+    """60 rows at stride 4 are 15 at stride 16 and 8 at stride 32, which stand for 64 rows."""
     grids = {24: (64, 4), 48: (32, 2), 96: (16, 1), 192: (8, 1)}
     full = [torch.rand(1, channels, *size_hw) for channels, size_hw in grids.items()]
     ragged = [full[0][:, :, :60], full[1][:, :, :30], full[2][:, :, :15], full[3]]
