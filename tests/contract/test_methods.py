@@ -19,6 +19,7 @@ from frugalseg.workflow.catalog import METHODS
 ROUNDS = {"rounds": 2}  # for methods that have rounds
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
+    "no_ema": {"ema": 0.0},
     "ema_recomputed": {"ema": 0.8, "recompute_statistics": 4},
     "sgd_shared": {"optimizer": "sgd", "batch_statistics": "shared"},
     "mixed": {"precision": "bf16-mixed"},

@@ -104,7 +104,11 @@ def test_ranks_share_out_what_one_process_would_see(pools: tuple[FramePool, Fram
     for step in range(5):
         shared = ranks[0].batch(step).keys + ranks[1].batch(step).keys
         assert shared == whole.batch(step).keys
-    first, second = ranks[0].batch(0).source_images, ranks[1].batch(0).source_images
+
+
+def test_ranks_vary_the_same_frame_each_in_its_own_way(pools: tuple[FramePool, FramePool]) -> None:
+    single = FramePool(pools[0].frames[:1], pools[0].labels)
+    first, second = (batches((single, None), rank=rank, world=2).batch(0).source_images for rank in range(2))
     assert first is not None and second is not None and not torch.equal(first, second)
 
 

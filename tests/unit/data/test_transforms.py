@@ -27,11 +27,11 @@ def plain(**settings: Any) -> AugmentConfig:
 
 
 def frame(height: int = 30, width: int = 40) -> tuple[NDArray[np.uint8], tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Return an image of red = row, green = column, full blue; labels = row // 4, provenance by column."""
+    """Return an image of red = row, green = column, full blue; labels and provenance that tell both."""
     rows, columns = np.mgrid[:height, :width].astype(np.uint8)
     image = np.stack([rows * 4, columns * 4, np.full_like(rows, 255)], axis=-1)
     provenance = np.where(columns < width // 2, Provenance.HUMAN_MASK, Provenance.PSEUDO_LABEL).astype(np.uint8)
-    return image, (rows // 4, provenance)
+    return image, (rows // 4 + 16 * (columns // 8), provenance)
 
 
 # --- windows
@@ -198,7 +198,8 @@ def test_image_label_and_provenance_move_together() -> None:
         row, column = got[0] * 255 / 4, got[1] * 255 / 4
         inner = (label != IGNORE) & (got[2] == 1)  # padding is black, and pixels beside it are mixed with it
         assert int(inner.sum()) > 100
-        assert float((label[inner] * 4.0 + 1.5 - row[inner]).abs().max()) <= 3.5
+        assert float((label[inner] % 16 * 4.0 + 1.5 - row[inner]).abs().max()) <= 3.5
+        assert float((label[inner] // 16 * 8.0 + 3.5 - column[inner]).abs().max()) <= 5.5
         human = provenance[inner] == Provenance.HUMAN_MASK
         assert bool((human == (column[inner] < 19.5))[(column[inner] - 19.5).abs() > 1].all())
 

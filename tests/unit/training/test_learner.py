@@ -96,7 +96,7 @@ def test_domains_are_kept_apart_or_shared(make: Any) -> None:
 
 
 def test_the_finished_network_is_the_average_where_there_is_one(make: Any) -> None:
-    plain, averaged = make(), make(ema=0.9)
+    plain, averaged = make(ema=0.0), make(ema=0.9)
     assert plain.finish(lambda: iter(())) is plain.network
     assert averaged.finish(lambda: iter(())) is averaged.ema.network
     assert not plain.network.training
@@ -117,7 +117,7 @@ def test_statistics_are_recomputed_at_the_end_only_if_asked(make: Any) -> None:
     assert asked == [1] and not network.training
 
 
-@pytest.mark.parametrize("settings", [{}, {"ema": 0.5}, {"optimizer": "sgd"}, {"batch_statistics": "shared"}])
+@pytest.mark.parametrize("settings", [{"ema": 0.0}, {"ema": 0.5}, {"optimizer": "sgd"}, {"batch_statistics": "shared"}])
 def test_state_is_all_that_resume_needs(
     make: Any, tiny_city: ModuleType, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
