@@ -38,9 +38,7 @@ class Frame:
         if not self.key or not self.key.isprintable() or len(self.key.encode()) > 255:  # undecodable names: unprintable
             raise DataError(f"{self.image}: frame key {self.key!r} is empty, longer than 255 bytes or not printable.")
         if "\\" in self.key or any(part in ("", ".", "..") for part in self.key.split("/")):
-            raise DataError(
-                f"{self.image}: frame key {self.key!r} is no plain relative path, and files are named so."
-            )
+            raise DataError(f"{self.image}: frame key {self.key!r} is no plain relative path, and files are named so.")
         if self.width < 1 or self.height < 1:
             raise DataError(f"{self.image}: size {self.width}x{self.height} (width x height) has no pixels.")
 
