@@ -70,9 +70,8 @@ def test_a_damaged_newest_one_walks_back_to_the_one_before(tmp_path: Path, damag
 def test_a_checkpoint_with_nan_weights_is_passed_over(tmp_path: Path) -> None:
     folder = CheckpointFolder(tmp_path)
     folder.save(1, state(1))
-    folder.save(
-        2, state(float(2)) | {"method": {"w": torch.tensor([1.0]), "deep": [{"x": torch.tensor([float("nan")])}]}}
-    )
+    spoiled = {"w": torch.full((100,), 2.0), "deep": [{"x": torch.tensor([float("nan")])}]}
+    folder.save(2, state(2) | {"method": spoiled})
     assert loaded_value(tmp_path) == 1
 
 
