@@ -37,6 +37,7 @@ DISTINCT, COARSER = 8, 8
 RATIOS = (0.2, 0.35, 0.5)  # p of the first, fourth and last round
 MARKS = (10, 100, 1000, 3000)
 TOLERANCE = 2.0**-10
+RIVAL_FRAMES = 10
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,24 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
 
 
-def streaming(pool: Pool) -> tuple[dict[int, float], float, float]:
-    """Return peak MiB after so many frames, and processor seconds a frame of `add` and of all, simulation included."""
+def held_mib() -> float:
+    """Return the memory this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / (1 << 20)
+
+
+def streaming(pool: Pool) -> tuple[dict[int, tuple[float, float]], float, float]:
+    """Return peak and present MiB after so many frames, and processor seconds a frame of `add` and of all, simulation included."""
     histogram = ConfidenceHistogram(pool.classes)
-    marks, adding_s, began_s = {}, 0.0, time.process_time()
+    marks: dict[int, tuple[float, float]] = {}
+    adding_s, began_s = 0.0, time.process_time()
     for number, logits_CHW in enumerate(pool.logits(), 1):
         before_s = time.process_time()
         histogram.add(logits_CHW)
         adding_s += time.process_time() - before_s
         if number in MARKS or number == pool.frames:
-            marks[number] = peak_mib()
-            print(
-                f"{number:5d} frames: peak {marks[number]:.1f} MiB, {adding_s / number:.3f} CPU s a frame", flush=True
-            )
+            marks[number] = peak, _ = peak_mib(), held_mib()
+            print(f"{number:5d} frames: peak {peak:.1f} MiB, {adding_s / number:.3f} CPU s a frame", flush=True)
     assert int(histogram.counts.sum()) == pool.frames * pool.height * pool.width
     return marks, adding_s / pool.frames, (time.process_time() - began_s) / pool.frames
 
@@ -141,13 +147,8 @@ def _rival_growth(pool: Pool, frames: int, as_list: bool) -> float:
             values = top_HW[winner_HW == c][::4].numpy().copy()
             kept[c].extend(values if as_list else [values])
         del top_HW, winner_HW
-        sizes_mib.append(_held_mib())
+        sizes_mib.append(held_mib())
     return (sizes_mib[-1] - sizes_mib[0]) / frames  # the first frame pays for what comes only once
-
-
-def _held_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / (1 << 20)
 
 
 def report(pool: Pool, exact_frames: int) -> str:
@@ -155,7 +156,9 @@ def report(pool: Pool, exact_frames: int) -> str:
     marks, add_s, frame_s = streaming(pool)
     errors = error_against_sort(pool, exact_frames)
     worst = max(error for _, error, *_ in errors)
-    growth = {name: rival(pool, 3, as_list) for name, as_list in (("float32 arrays", False), ("lists", True))}
+    growth = {
+        name: rival(pool, RIVAL_FRAMES, as_list) for name, as_list in (("float32 arrays", False), ("lists", True))
+    }
     first, last = min(marks), max(marks)
     lines = [
         f"# Threshold pass over {pool.frames:,} frames of {pool.width}x{pool.height}, {pool.classes} classes",
@@ -165,11 +168,11 @@ def report(pool: Pool, exact_frames: int) -> str:
         f"{torch.get_num_threads()} thread.  ",
         f"Command: `python {shlex.join([Path(sys.argv[0]).as_posix(), *sys.argv[1:]])}`",
         "",
-        "| frames | peak memory of the process, MiB |",
-        "|---:|---:|",
-        *(f"| {number:,} | {mib:,.1f} |" for number, mib in sorted(marks.items())),
+        "| frames | peak memory of the process, MiB | memory at that moment, MiB |",
+        "|---:|---:|---:|",
+        *(f"| {number:,} | {peak:,.1f} | {held:,.1f} |" for number, (peak, held) in sorted(marks.items())),
         "",
-        f"From {first:,} to {last:,} frames the peak grew by {marks[last] - marks[first]:.1f} MiB.",
+        f"From {first:,} to {last:,} frames the peak grew by {marks[last][0] - marks[first][0]:.1f} MiB.",
         f"One frame's logits take {pool.classes * pool.height * pool.width / (1 << 18):.0f} MiB, the counts "
         f"{ConfidenceHistogram(pool.classes).counts.nbytes / (1 << 20):.1f} MiB.",
         f"`ConfidenceHistogram.add`: {add_s:.3f} processor seconds a frame ({frame_s:.3f} with making the frame).",
@@ -183,7 +186,7 @@ def report(pool: Pool, exact_frames: int) -> str:
         "",
         f"Largest error {worst:.2e}; promised 2^-10 = {TOLERANCE:.2e}.",
         "",
-        "The rival keeps the confidence of every 4th pixel (measured over 3 frames, growth of the resident size):",
+        f"The rival keeps the confidence of every 4th pixel (growth of the process over {RIVAL_FRAMES} frames):",
         "",
         "| kept in | MiB a frame | at 3,000 frames, GiB |",
         "|---|---:|---:|",
