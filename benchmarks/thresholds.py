@@ -81,7 +81,7 @@ def held_mib() -> float:
 
 
 def streaming(pool: Pool) -> tuple[dict[int, tuple[float, float]], float, float]:
-    """Return peak and present MiB after so many frames, and processor seconds a frame of `add` and of all, simulation included."""
+    """Return peak and present MiB after so many frames, and processor seconds a frame of `add` and of everything."""
     histogram = ConfidenceHistogram(pool.classes)
     marks: dict[int, tuple[float, float]] = {}
     adding_s, began_s = 0.0, time.process_time()
