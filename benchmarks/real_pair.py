@@ -28,7 +28,7 @@ FREQUENT = ["sky", "building", "road", "pavement", "tree", "car"]
 SETTINGS = {  # chosen with --dev; everything else is the default
     "source_only": "steps = 600\n",
     "cbst": "rounds = 3\nsteps = 150\nlr = 1e-4\nhead_lr_factor = 1.0\nema = 0.99\nmining_ratio = 0.0\n"
-    "target_class_weights = false\n",
+    "target_class_weights = \"none\"\n",
     "point_da": "steps = 400\nlr = 5e-4\nhuman_weight = 5.0\nema = 0.99\n",
 }
 

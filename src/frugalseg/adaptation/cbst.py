@@ -14,12 +14,13 @@ their pseudo-labels, not on all their predictions.
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.records import PartialLabel, Provenance
@@ -51,7 +52,9 @@ class CbstConfig(TrainConfig):
     ratio_step: float = Field(0.05, ge=0, le=1, description="growth of p from round to round")
     max_ratio: float = Field(0.50, gt=0, le=1, description="largest p")
     target_weight: float = Field(1.0, ge=0, description="weight of the pseudo-labels' cross entropy")
-    target_class_weights: bool = Field(True, description="weigh pseudo-labels' classes like the source's")
+    target_class_weights: Literal["own", "source", "none"] = Field(
+        "source", description="class weights of the pseudo-labels' term: by their own counts, the source's, or none"
+    )
     mining_ratio: float = Field(0.8, ge=0, le=1, description="how often a target window is centred on a rare class")
     mining_share: float = Field(0.001, ge=0, le=1, description="a class predicted less often than this is rare")
     round_lr_factor: float = Field(0.70711, gt=0, description="learning rate relative to the round before (1/√2)")
@@ -68,6 +71,7 @@ class Cbst:
         self.config, self._fabric = config, fabric
         self._source, self._target = data.need_source("cbst"), data.need_target("cbst")
         self._learner = Learner(network, config, fabric, data.pixels_C)
+        self._target_weights: Tensor | None = None
 
     def phases(self) -> list[Phase]:
         """Return the rounds: a) pseudo-labels, b) training."""
@@ -93,12 +97,10 @@ class Cbst:
         """Step b: cross entropy on source labels plus cross entropy on pseudo-labels (equation 6 at fixed labels)."""
         assert batch.source_images is not None and batch.source_labels is not None
         assert batch.target_images is not None and batch.target_labels is not None
-        weights = self._learner.class_weights
         source_NCHW = self._learner.forward(batch.source_images, "source").logits
         target_NCHW = self._learner.forward(batch.target_images, "target").logits
-        source_loss = cross_entropy(source_NCHW, batch.source_labels, weights)
-        target_weights = weights if self.config.target_class_weights else None
-        target_loss = cross_entropy(target_NCHW, batch.target_labels, target_weights)
+        source_loss = cross_entropy(source_NCHW, batch.source_labels, self._learner.class_weights)
+        target_loss = cross_entropy(target_NCHW, batch.target_labels, self._target_weights)
         self._learner.minimize(source_loss + self.config.target_weight * target_loss)
         return {"source": float(source_loss.detach()), "target": float(target_loss.detach())}
 
@@ -134,6 +136,9 @@ class Cbst:
         summary = json.loads((folder / "pseudo_labels.json").read_text())
         predicted_C = np.array([row["predicted_pixels"] for row in summary["classes"]], np.int64)
         mining = Mining(rare_classes(predicted_C, self.config.mining_share), self.config.mining_ratio)
+        labelled_C = np.array([row["labelled_pixels"] for row in summary["classes"]], np.int64)
+        choices = {"own": self._learner.weights_for(labelled_C), "source": self._learner.class_weights, "none": None}
+        self._target_weights = choices[self.config.target_class_weights]
         labelled = self._target.with_labels(PartialLabelFolder(folder))
         return batches(self.config, self._source, labelled, mining if self.config.mining_ratio else None)
 

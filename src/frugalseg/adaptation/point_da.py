@@ -10,6 +10,7 @@ gives it back); G2 goes on from G1 (`start = "pretrained"` for the paper's fresh
 the most confident share of each class; the adversarial term (equation 8) is not in the plain form.
 """
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +19,10 @@ import torch
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from pydantic import Field
+from torch import Tensor
 
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.records import PartialLabel, Provenance, Region
+from frugalseg.core.records import HUMAN, PartialLabel, Provenance, Region
 from frugalseg.data.batches import DomainBatch, DomainBatches, PartialLabelFolder
 from frugalseg.data.masks import askable
 from frugalseg.models.network import Network
@@ -38,6 +40,8 @@ from frugalseg.training.losses import cross_entropy, human_only, machine_only
 from frugalseg.training.method import Phase
 from frugalseg.training.settings import TrainConfig
 
+LABELS = "labels.json"  # in the phase's folder: how many pixels people and the machine labelled as each class
+
 
 class PointDaConfig(TrainConfig):
     """Settings of point_da."""
@@ -53,6 +57,9 @@ class PointDaConfig(TrainConfig):
         "own",
         description="people's pixels: a term of their own, or merged into the target's cross entropy (equation 7)",
     )
+    target_class_weights: Literal["own", "source", "none"] = Field(
+        "own", description="class weights of the target's terms: by each term's own labels, the source's, or none"
+    )
     human_weight: float = Field(5.0, ge=0, description="weight of people's term, averaged over the answered pixels")
 
 
@@ -64,6 +71,7 @@ class PointDa:
         self._source, self._target = data.need_source("point_da"), data.need_target("point_da")
         self._human, self._teacher = data.need_human("point_da"), data.need_teacher("point_da")
         self._learner = Learner(network, config, fabric, data.pixels_C)
+        self._weights = dict.fromkeys(("human", "machine", "merged"), self._learner.class_weights)
 
     def phases(self) -> list[Phase]:
         """Return the one phase; its preparation writes equation 6's labels."""
@@ -82,19 +90,18 @@ class PointDa:
         assert batch.source_images is not None and batch.source_labels is not None
         assert batch.target_images is not None and batch.target_labels is not None
         assert batch.target_provenance is not None
-        weights = self._learner.class_weights
         source_NCHW = self._learner.forward(batch.source_images, "source").logits
         target_NCHW = self._learner.forward(batch.target_images, "target").logits
-        losses = {"source": cross_entropy(source_NCHW, batch.source_labels, weights)}
+        losses = {"source": cross_entropy(source_NCHW, batch.source_labels, self._learner.class_weights)}
         total = losses["source"]
         if self.config.human_term == "merged":
-            losses["target"] = cross_entropy(target_NCHW, batch.target_labels, weights)
+            losses["target"] = cross_entropy(target_NCHW, batch.target_labels, self._weights["merged"])
             total = total + self.config.target_weight * losses["target"]
         else:
             machine_NHW = machine_only(batch.target_labels, batch.target_provenance)
             human_NHW = human_only(batch.target_labels, batch.target_provenance)
-            losses["target"] = cross_entropy(target_NCHW, machine_NHW, weights)
-            losses["human"] = cross_entropy(target_NCHW, human_NHW, weights)
+            losses["target"] = cross_entropy(target_NCHW, machine_NHW, self._weights["machine"])
+            losses["human"] = cross_entropy(target_NCHW, human_NHW, self._weights["human"])
             total = total + self.config.target_weight * losses["target"] + self.config.human_weight * losses["human"]
         self._learner.minimize(total)
         return {name: float(loss.detach()) for name, loss in losses.items()}
@@ -116,10 +123,17 @@ class PointDa:
         read_human = PartialLabelFolder(self._human.labels)
         choosy = self.config.pseudo_labels == "cells" and self.config.pseudo_ratio < 1
         thresholds = self._thresholds() if choosy else None
+        human_C, machine_C = np.zeros((2, len(self._teacher.classes)), np.int64)
         for frame, logits_CHW in predictions(self._teacher, self._target, self.config, self._fabric.device):
             pseudo = without_own_car(self._pseudo(logits_CHW, thresholds), frame)
             human = PartialLabel(frame.key, *read_human(frame))
-            write_partial(folder, compose_label(human, pseudo, self._human.cells.get(frame.key, ())))
+            partial = compose_label(human, pseudo, self._human.cells.get(frame.key, ()))
+            write_partial(folder, partial)
+            answered_HW = np.isin(partial.provenance, HUMAN)
+            human_C += _pixels(partial.label[answered_HW], len(human_C))
+            machine_C += _pixels(partial.label[~answered_HW], len(machine_C))
+        counts = {"human_pixels": human_C.tolist(), "machine_pixels": machine_C.tolist()}
+        (folder / LABELS).write_text(json.dumps(counts))
 
     def _pseudo(self, logits_CHW: torch.Tensor, thresholds: Thresholds | None) -> NDArray[np.uint8]:
         if self.config.pseudo_labels == "none":
@@ -135,8 +149,27 @@ class PointDa:
         return histogram.thresholds(self.config.pseudo_ratio)
 
     def _batches(self, folder: Path) -> DomainBatches:
+        counts = {name: np.array(pixels, np.int64) for name, pixels in json.loads((folder / LABELS).read_text()).items()}
+        terms = {"human": counts["human_pixels"], "machine": counts["machine_pixels"]}
+        terms["merged"] = terms["human"] + terms["machine"]
+        self._weights = {term: self._target_weights(pixels_C) for term, pixels_C in terms.items()}
         labelled = self._target.with_labels(PartialLabelFolder(folder))
         return batches(self.config, self._source, labelled)
+
+
+    def _target_weights(self, pixels_C: NDArray[np.int64]) -> Tensor | None:
+        """Return the class weights of a target term.
+
+        People's answers and pseudo-labels have other frequencies than the source's labels: a simulator with hardly a
+        sign would otherwise make a sign of every tenth wall.
+        """
+        if self.config.target_class_weights == "own":
+            return self._learner.weights_for(pixels_C)
+        return self._learner.class_weights if self.config.target_class_weights == "source" else None
+
+
+def _pixels(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    return np.bincount(labels.ravel(), minlength=256)[:classes]
 
 
 def compose_label(human: PartialLabel, pseudo_HW: NDArray[np.uint8], cells: tuple[Region, ...]) -> PartialLabel:

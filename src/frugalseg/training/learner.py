@@ -50,11 +50,7 @@ class Learner:
         home: Domain = "target",
     ) -> None:
         self.network, self._config, self._fabric = network.to(fabric.device), config, fabric
-        self.class_weights = (
-            torch.from_numpy(median_frequency_weights(pixels_C, config.class_weighting)).to(fabric.device)
-            if pixels_C is not None and config.class_weighting
-            else None
-        )
+        self.class_weights = None if pixels_C is None else self.weights_for(pixels_C)
         domains: tuple[Domain, ...] = ("source", "target") if config.batch_statistics == "per_domain" else ()
         self.statistics = DomainStatistics(network, domains, home)
         self.ema = Ema(network, config.ema) if config.ema else None
@@ -71,6 +67,13 @@ class Learner:
         self._rates = [group["lr"] for group in optimizer.param_groups]
         self._module, self.optimizer = self._fabric.setup(self.network, optimizer)
         self.network.train()
+
+    def weights_for(self, pixels_C: NDArray[np.int64]) -> Tensor | None:
+        """Return the class weights of labels with these pixel counts, or None where the settings want no weights."""
+        if not self._config.class_weighting:
+            return None
+        weights_C = median_frequency_weights(pixels_C, self._config.class_weighting)
+        return torch.from_numpy(weights_C).to(self._fabric.device)
 
     def set_rate(self, factor: float) -> None:
         """Set the learning rates to `factor` times their starting values."""

@@ -20,7 +20,7 @@ STEP = 20  # 15 Hz frames between two that are kept: neighbours look too much al
 COMMON = "height = 180\nwidth = 240\nbatch_size = 4\n"
 SETTINGS = {
     "source_only": "steps = 600\nlr = 2e-3\nhead_lr_factor = 1.0\n",
-    "cbst": "steps = 150\nlr = 1e-4\nhead_lr_factor = 1.0\nmining_ratio = 0.0\ntarget_class_weights = false\n",
+    "cbst": "steps = 150\nlr = 1e-4\nhead_lr_factor = 1.0\nmining_ratio = 0.0\ntarget_class_weights = 'none'\n",
     "point_da": "steps = 300\nlr = 1e-3\nhead_lr_factor = 1.0\n",
 }
 
