@@ -6,8 +6,10 @@ the answered points carry a label. Losses: equation 7.
 
 Differs from the paper: people's points are a term of their own, averaged over the answered points and weighted by
 `human_weight` (equation 7's plain sum drowns 50 clicks among 100,000 pseudo-labelled pixels; `human_term = "merged"`
-gives it back); G2 goes on from G1 (`start = "pretrained"` for the paper's fresh start); `pseudo_ratio` < 1 keeps only
-the most confident share of each class; the adversarial term (equation 8) is not in the plain form.
+gives it back); the target's terms weigh classes by their own counts, not by the source's; without source data its term
+is left out, so that a checkpoint is enough to start from; G2 goes on from G1 (`start = "pretrained"` for the paper's
+fresh start); `pseudo_ratio` < 1 keeps only the most confident share of each class; the adversarial term (equation 8) is
+not in the plain form.
 """
 
 import json
@@ -68,7 +70,7 @@ class PointDa:
 
     def __init__(self, network: Network, config: PointDaConfig, fabric: Fabric, data: DomainData) -> None:
         self.config, self._fabric = config, fabric
-        self._source, self._target = data.need_source("point_da"), data.need_target("point_da")
+        self._source, self._target = data.source, data.need_target("point_da")
         self._human, self._teacher = data.need_human("point_da"), data.need_teacher("point_da")
         self._learner = Learner(network, config, fabric, data.pixels_C)
         self._weights = dict.fromkeys(("human", "machine", "merged"), self._learner.class_weights)
@@ -87,13 +89,11 @@ class PointDa:
 
     def step(self, batch: DomainBatch) -> dict[str, float]:
         """Equation 7: cross entropy on source labels plus cross entropy on the new target labels."""
-        assert batch.source_images is not None and batch.source_labels is not None
         assert batch.target_images is not None and batch.target_labels is not None
         assert batch.target_provenance is not None
-        source_NCHW = self._learner.forward(batch.source_images, "source").logits
+        losses = {"source": self._source_loss(batch)} if self._source else {}
         target_NCHW = self._learner.forward(batch.target_images, "target").logits
-        losses = {"source": cross_entropy(source_NCHW, batch.source_labels, self._learner.class_weights)}
-        total = losses["source"]
+        total = losses.get("source", torch.zeros(()))
         if self.config.human_term == "merged":
             losses["target"] = cross_entropy(target_NCHW, batch.target_labels, self._weights["merged"])
             total = total + self.config.target_weight * losses["target"]
@@ -105,6 +105,11 @@ class PointDa:
             total = total + self.config.target_weight * losses["target"] + self.config.human_weight * losses["human"]
         self._learner.minimize(total)
         return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _source_loss(self, batch: DomainBatch) -> Tensor:
+        assert batch.source_images is not None and batch.source_labels is not None
+        source_NCHW = self._learner.forward(batch.source_images, "source").logits
+        return cross_entropy(source_NCHW, batch.source_labels, self._learner.class_weights)
 
     def state(self) -> dict[str, Any]:
         """Return all that resume needs."""
@@ -149,13 +154,14 @@ class PointDa:
         return histogram.thresholds(self.config.pseudo_ratio)
 
     def _batches(self, folder: Path) -> DomainBatches:
-        counts = {name: np.array(pixels, np.int64) for name, pixels in json.loads((folder / LABELS).read_text()).items()}
+        counts = {
+            name: np.array(pixels, np.int64) for name, pixels in json.loads((folder / LABELS).read_text()).items()
+        }
         terms = {"human": counts["human_pixels"], "machine": counts["machine_pixels"]}
         terms["merged"] = terms["human"] + terms["machine"]
         self._weights = {term: self._target_weights(pixels_C) for term, pixels_C in terms.items()}
         labelled = self._target.with_labels(PartialLabelFolder(folder))
         return batches(self.config, self._source, labelled)
-
 
     def _target_weights(self, pixels_C: NDArray[np.int64]) -> Tensor | None:
         """Return the class weights of a target term.

@@ -98,7 +98,7 @@ def _of_project(path: Path, model: str | None) -> Path:
     opened = Project.open(path)
     chosen = stage_folder(opened, model)
     if chosen is None:
-        chosen = opened.latest(("adapt", "retrain"), "a trained model", f"frugalseg adapt {path}").folder
+        chosen = opened.latest_model()
     return model_folder(chosen)
 
 

@@ -3,17 +3,23 @@
 import os
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from frugalseg.cli.options import DryRun, Json, ProjectFolder, Quiet
+from frugalseg.cli.options import DryRun, Json, ProjectFolder, Quiet, model_folder, options
 from frugalseg.cli.output import logs_on_stderr, pairs, show
+from frugalseg.core.errors import ConfigError
 from frugalseg.core.spec import Spec
+
+if TYPE_CHECKING:
+    from frugalseg.core.classes import ClassSet
+    from frugalseg.workflow.project import Project
 
 EXAMPLES = (
     "frugalseg init city --source folder:data/sim --target folder:data/street --validation folder:data/street-labelled",
     "frugalseg init city --budget 2h --control",
+    "frugalseg init city --checkpoint models/old-camera --target folder:data/new-camera",
 )
 
 Text = str | None
@@ -30,6 +36,10 @@ Network = Annotated[
 ]
 Weights = Annotated[
     Text, typer.Option("--weights", metavar="FILE|hub|none", help="pretrained trunk; default: none, random weights")
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", metavar="MODEL", help="a trained model to start from: no source data is needed then"),
 ]
 Channels = Annotated[int | None, typer.Option("--channels", metavar="N", min=1, help="bands of the images")]
 AdaptMethod = Annotated[Text, typer.Option("--adapt-method", metavar="NAME", help="method of `adapt`")]
@@ -54,6 +64,7 @@ def command(
     classes: Classes = None,
     network: Network = None,
     weights: Weights = None,
+    checkpoint: Checkpoint = None,
     channels: Channels = None,
     adapt_method: AdaptMethod = None,
     strategy: Strategy = None,
@@ -85,15 +96,31 @@ def command(
         "seed": seed,
         "name": name,
     }
-    _init(project, {key: value for key, value in given.items() if value is not None}, classes, dry_run, as_json)
+    given = {key: value for key, value in given.items() if value is not None}
+    _init(project, given, classes, checkpoint, Flags(dry_run, as_json, quiet))
 
 
-def _init(project: Path, given: dict[str, Any], classes: Path | None, dry_run: bool, as_json: bool) -> None:
+class Flags(NamedTuple):
+    """How to do it and what to print."""
+
+    dry_run: bool
+    as_json: bool
+    quiet: bool
+
+
+def _init(project: Path, given: dict[str, Any], classes: Path | None, checkpoint: Path | None, flags: Flags) -> None:
+    dry_run, as_json, quiet = flags
     with logs_on_stderr():
         from frugalseg.workflow.project import DOMAINS, init_project
         from frugalseg.workflow.status import next_command
 
-        made = init_project(project, given, classes, dry_run)
+        of_checkpoint = None
+        if checkpoint is not None:
+            of_model, of_checkpoint = _of_checkpoint(checkpoint, given)
+            given |= of_model
+        made = init_project(project, given, classes, dry_run, of_checkpoint)
+        if checkpoint is not None and not dry_run:
+            _import(made, quiet)
         domains = [] if dry_run else [domain for domain in DOMAINS if made.has(domain)]
         frames = {domain: len(made.manifest(domain)) for domain in domains}
         settings = made.settings.model_dump(mode="json")
@@ -103,6 +130,23 @@ def _init(project: Path, given: dict[str, Any], classes: Path | None, dry_run: b
     table = pairs({**counts, "classes": f"{len(made.classes)}: {', '.join(made.classes.names)}", **settings})
     head = f"{project}: {'would be written with' if dry_run else 'ready'}:"
     show({**found, "settings": settings, "next": following}, as_json, head, table, f"Next: {following}")
+
+
+def _of_checkpoint(checkpoint: Path, given: dict[str, Any]) -> "tuple[dict[str, Any], ClassSet]":
+    from frugalseg.workflow.start import checkpoint_settings
+
+    found, classes = checkpoint_settings(model_folder(checkpoint))
+    wrong = [f"--{key} {given[key]}" for key in ("network", "channels") if given.get(key, found[key]) != found[key]]
+    if wrong:
+        made_of = f"{found['network']} for {found['channels']} bands"
+        raise ConfigError(f"{', '.join(wrong)}: {checkpoint} is a {made_of}. Leave the flag out.")
+    return found, classes
+
+
+def _import(project: "Project", quiet: bool) -> None:
+    from frugalseg.workflow.start import import_model
+
+    import_model(project, options(quiet=quiet))
 
 
 def _absolute(text: str) -> str:

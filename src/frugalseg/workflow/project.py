@@ -23,6 +23,8 @@ from frugalseg.workflow import catalog
 
 DOMAINS = ("source", "target", "validation")
 MODEL = "model"  # in a stage's folder: its network
+IMPORT = "import-model"  # the stage that takes a model from outside in
+MODEL_STAGES = ("import", "adapt", "retrain")  # stages whose folder holds one
 QUESTIONS = "questions.parquet"  # in a select stage's folder
 ANSWERS = "answers.parquet"  # in a label stage's folder
 PARTIAL = "partial"  # beside it: the answers folded into labels/ and provenance/
@@ -39,6 +41,9 @@ class ProjectSettings(Config):
     validation: str | None = Field(None, description="SPEC of the labelled frames that models are scored on")
     network: str = Field("shuffle_lite", description="network, e.g. shuffle_lite or deeplabv3plus:resnet101")
     weights: str | None = Field(None, description="pretrained trunk: a file, or hub")
+    checkpoint: str | None = Field(
+        None, description="folder of a trained model to start from; then no source is needed"
+    )
     channels: int = Field(3, ge=1, description="bands of the images")
     adapt_method: str = Field("cbst", description="method of `adapt`")
     strategy: str = Field("entropy_patches", description="strategy of `select`")
@@ -124,6 +129,14 @@ class Project:
             raise StageOrderError(f"{self.folder}: {what} is needed first. Run: {remedy}")
         return found[-1]
 
+    def latest_model(self) -> Path:
+        """Return the folder of the newest stage with a model.
+
+        Raises:
+            StageOrderError: nothing has been trained yet.
+        """
+        return self.latest(MODEL_STAGES, "a trained model", f"frugalseg adapt {self.folder}").folder
+
     def run(self, reference: str) -> RunInfo:
         """Return the stage that `reference` names: its number, its folder's name, or a path to it.
 
@@ -137,7 +150,13 @@ class Project:
         raise ArtifactError(f"{self.folder}: there is no stage {reference!r}. Finished stages: {names}.")
 
 
-def init_project(folder: Path, given: dict[str, Any], classes: Path | None, dry_run: bool = False) -> Project:
+def init_project(
+    folder: Path,
+    given: dict[str, Any],
+    classes: Path | None,
+    dry_run: bool = False,
+    of_checkpoint: ClassSet | None = None,
+) -> Project:
     """Create a project, or give an existing one other data or settings; nothing finished is touched.
 
     Args:
@@ -145,6 +164,7 @@ def init_project(folder: Path, given: dict[str, Any], classes: Path | None, dry_
         given: Fields of ProjectSettings the user gave; the rest keeps its value or default.
         classes: A classes.toml, or None for the source's (without a source: the target's).
         dry_run: Read and check everything, write nothing.
+        of_checkpoint: Classes of the model the project starts from: its classes where no others are given.
 
     Raises:
         ConfigError: a setting that does not fit, or no class list anywhere.
@@ -161,7 +181,12 @@ def init_project(folder: Path, given: dict[str, Any], classes: Path | None, dry_
     ):
         catalog.entry(kind, name)
     manifests = {domain: read_spec(text) for domain in DOMAINS if (text := getattr(settings, domain))}
-    class_set = _class_set(folder, manifests, classes)
+    class_set = _class_set(folder, manifests, classes, of_checkpoint)
+    if of_checkpoint and of_checkpoint.names != class_set.names:
+        raise ConfigError(
+            f"{settings.checkpoint}: this model predicts {', '.join(of_checkpoint.names)}, but the project's "
+            f"classes are {', '.join(class_set.names)}.\nGive the same classes in the same order."
+        )
     if dry_run:
         return Project(folder, settings, class_set)
     folder.mkdir(parents=True, exist_ok=True)
@@ -185,11 +210,15 @@ def read_spec(text: str) -> Manifest:
     return manifest
 
 
-def _class_set(folder: Path, manifests: dict[str, Manifest], classes: Path | None) -> ClassSet:
+def _class_set(
+    folder: Path, manifests: dict[str, Manifest], classes: Path | None, of_checkpoint: ClassSet | None
+) -> ClassSet:
     if classes:
         return ClassSet.from_toml(classes)
     if (folder / "classes.toml").is_file():
         return ClassSet.from_toml(folder / "classes.toml")
+    if of_checkpoint:
+        return of_checkpoint
     for domain in ("source", "validation", "target"):
         if domain in manifests and manifests[domain].classes.name != UNLISTED:
             return manifests[domain].classes

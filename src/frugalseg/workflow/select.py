@@ -37,8 +37,7 @@ def select(
     entry = catalog.entry("selector", strategy)
     config = project.stage_config("selector", strategy, options.config, list(options.overrides))
     if start is None:
-        remedy = f"frugalseg adapt {project.folder}"
-        start = project.latest(("adapt", "retrain"), "a trained model", remedy).folder
+        start = project.latest_model()
     target, cost = project.manifest("target"), CostModel()
     found = {
         "points": parsed.total_points(len(target), cost),

@@ -31,6 +31,8 @@ def next_command(project: Project) -> str:
     names = [run.name for run in project.list()]
     folder = shlex.quote(str(project.folder))
     stages = [name for name in names if not name.startswith(("check", "evaluate", "report"))]
+    if not stages and not project.has("source") and project.settings.checkpoint is None:
+        return f"frugalseg init {folder} --source SPEC (or --checkpoint MODEL)"
     if not stages:
         return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"
     if stages[-1].startswith("select"):

@@ -23,7 +23,7 @@ from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow import catalog
 from frugalseg.workflow.check import check_stage
 from frugalseg.workflow.label import cells_by_key
-from frugalseg.workflow.project import MODEL, Project
+from frugalseg.workflow.project import IMPORT, MODEL, Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 
@@ -84,11 +84,12 @@ def _asking_model(project: Project, answers: Path) -> Path:
     run = project.run(str(answers))
     if run.has_input("questions"):
         return project.run(str(run.input("questions"))).input("model").parent
-    return project.latest(("adapt",), "an adapted model", f"frugalseg adapt {project.folder}").folder
+    return project.latest(("import", "adapt"), "an adapted model", f"frugalseg adapt {project.folder}").folder
 
 
 def _source_model(project: Project, options: Options) -> Path:
-    found = [run for run in project.list() if run.name == "adapt-source_only"]
+    """Return the newest stage whose model knows the source only: trained here, or brought along."""
+    found = [run for run in project.list() if run.name in ("adapt-source_only", IMPORT)]
     if found:
         return found[-1].folder
     if options.dry_run:
@@ -106,7 +107,8 @@ def _train_stage(
     answers: Path | None,
     options: Options,
 ) -> StageResult:
-    inputs = {"source": project.manifest_folder("source"), "target": project.manifest_folder("target")}
+    domains = [domain for domain in ("source", "target") if project.has(domain)]
+    inputs = {domain: project.manifest_folder(domain) for domain in domains}
     inputs["classes"] = project.folder / "classes.toml"
     if project.settings.weights and project.settings.weights != "hub":
         inputs["weights"] = Path(project.settings.weights)
@@ -120,7 +122,7 @@ def _train_stage(
         return StageResult(
             f"{verb}-{method}", None, {"inputs": {k: str(v) for k, v in inputs.items()}, "config": settings}
         )
-    pixels_C = check_stage(project, "source", options)
+    pixels_C = check_stage(project, "source", options) if project.has("source") else None
 
     def work(folder: Path) -> dict[str, Any]:
         return _Training(project, method, config, start, answers, pixels_C, options).run(folder)
@@ -137,7 +139,7 @@ class _Training:
     config: TrainConfig
     start: Path | None
     answers: Path | None
-    pixels_C: NDArray[np.int64]
+    pixels_C: NDArray[np.int64] | None
     options: Options
 
     def run(self, folder: Path) -> dict[str, Any]:
@@ -166,17 +168,21 @@ class _Training:
 
     def _data(self) -> DomainData:
         project, human = self.project, None
-        source, target = project.manifest("source"), project.manifest("target")
-        reader = LabelReader(source.classes, project.classes)
         if self.answers is not None:
             human = Human(self.answers / "partial", cells_by_key(project, self.answers))
         return DomainData(
-            source=FramePool(source.frames, human_masks(reader.read)),
-            target=FramePool(target.frames),
+            source=self._source(),
+            target=FramePool(project.manifest("target").frames),
             pixels_C=self.pixels_C,
             human=human,
             teacher=load_model(self.start / MODEL) if self.start is not None else None,
         )
+
+    def _source(self) -> FramePool | None:
+        if not self.project.has("source"):
+            return None
+        source = self.project.manifest("source")
+        return FramePool(source.frames, human_masks(LabelReader(source.classes, self.project.classes).read))
 
 
 def _summaries(folder: Path) -> dict[str, Any]:
