@@ -38,3 +38,23 @@ def tiny_city() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def miniatures() -> ModuleType:
+    """The module `tests/miniatures.py`: writes small copies of public data sets in their real layouts."""
+    spec = importlib.util.spec_from_file_location("miniatures", Path(__file__).with_name("miniatures.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def slips() -> ModuleType:
+    """The module `tests/slips.py`: a user's data in miniature, in order or with a slip that new users make."""
+    spec = importlib.util.spec_from_file_location("slips", Path(__file__).with_name("slips.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

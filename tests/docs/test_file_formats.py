@@ -75,3 +75,24 @@ def test_model_json_keys(sections: dict[str, str], tmp_path: Path) -> None:
     classes = ClassSet("two", (SemanticClass("a", (0, 0, 0), (0,)), SemanticClass("b", (9, 9, 9), (1,))))
     save_model(tmp_path, build("shuffle_lite", classes), {"method": "cbst", "input_height": 16, "input_width": 16})
     assert sorted(first_column(sections["Model folder"])) == sorted(json.loads((tmp_path / "model.json").read_text()))
+
+
+def test_what_an_evaluation_keeps(sections: dict[str, str]) -> None:
+    from frugalseg.evaluation.domain_sample import LIGHT
+    from frugalseg.evaluation.drift import Shift
+    from frugalseg.evaluation.drift_findings import DriftFindings
+    from frugalseg.evaluation.frame_scores import FrameScore
+
+    text = sections["Beside the confusion matrices"]
+    for name in [*names(FrameScore), *names(DriftFindings), *names(Shift)]:
+        assert f"`{name}`" in text, name
+    assert ", ".join(LIGHT) in text
+
+
+def test_settings_of_evaluate() -> None:
+    from frugalseg.workflow.evaluate import EvaluateConfig
+
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", (PAGE.parent / "report.md").read_text(encoding="utf-8"), re.MULTILINE)
+    fields = EvaluateConfig.model_fields
+    assert [(name, fields[name].default) for name, _ in rows] == [(name, int(value)) for name, value in rows]
+    assert {name for name, _ in rows} == {name for name in EvaluateConfig.__annotations__}

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from frugalseg.adaptation import cbst, point_da, source_only
+from frugalseg.adaptation import point_da, self_training, source_only
 from frugalseg.training.learner import Learner
 from frugalseg.training.loop import train
 from frugalseg.training.progress import TrainingLog
@@ -31,7 +31,7 @@ spec.loader.exec_module(tiny_city)
 
 METHODS = {
     "source_only": (source_only.SourceOnly, source_only.SourceOnlyConfig, {}),
-    "cbst": (cbst.Cbst, cbst.CbstConfig, {"rounds": 2, "ema": 0.8}),
+    "cbst": (self_training.SelfTraining, self_training.CbstConfig, {"rounds": 2, "ema": 0.8}),
     "point_da": (point_da.PointDa, point_da.PointDaConfig, {}),
 }
 FRAMES = 4
@@ -73,8 +73,8 @@ KILLS: dict[str, tuple[str, Callable[[], None]]] = {
     "second_save_before_rename": ("cbst", lambda: arm(os, "rename", match="step-00000006")),
     "before_latest": ("cbst", lambda: arm(os, "rename", match="LATEST")),
     "end_of_round_1": ("cbst", lambda: arm(os, "rename", match="step-00000004", after=True)),
-    "among_the_first_pseudo_labels": ("cbst", lambda: arm(cbst, "write_partial", 2)),
-    "among_the_second_pseudo_labels": ("cbst", lambda: arm(cbst, "write_partial", FRAMES + 3)),
+    "among_the_first_pseudo_labels": ("cbst", lambda: arm(self_training, "write_partial", 2)),
+    "among_the_second_pseudo_labels": ("cbst", lambda: arm(self_training, "write_partial", FRAMES + 3)),
     "pseudo_labels_before_rename": ("cbst", lambda: arm(os, "rename", match="round-2")),
     "right_after_the_second_pseudo_labels": ("cbst", lambda: arm(os, "rename", match="round-2", after=True)),
     "end_of_training": ("cbst", lambda: arm(os, "rename", match="step-00000008", after=True)),

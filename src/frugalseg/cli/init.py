@@ -2,18 +2,20 @@
 
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from frugalseg.cli.options import DryRun, Json, ProjectFolder, Quiet, model_folder, options
-from frugalseg.cli.output import logs_on_stderr, pairs, show
+from frugalseg.cli.output import logs_on_stderr, pairs, printable, show
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.spec import Spec
 
 if TYPE_CHECKING:
     from frugalseg.core.classes import ClassSet
+    from frugalseg.core.records import Refused
     from frugalseg.workflow.project import Project
 
 EXAMPLES = (
@@ -22,6 +24,7 @@ EXAMPLES = (
     "frugalseg init city --checkpoint models/old-camera --target folder:data/new-camera",
 )
 
+SHOWN = 5  # refused files a data set
 Text = str | None
 Source = Annotated[Text, typer.Option("--source", metavar="SPEC", help="the labelled source set")]
 Target = Annotated[Text, typer.Option("--target", metavar="SPEC", help="the target set; it needs no labels")]
@@ -29,7 +32,7 @@ Validation = Annotated[
     Text, typer.Option("--validation", metavar="SPEC", help="labelled frames that models are scored on")
 ]
 Classes = Annotated[
-    Path | None, typer.Option("--classes", metavar="FILE", help="a classes.toml; default: the source's")
+    Text, typer.Option("--classes", metavar="FILE|NAME", help="a classes.toml or e.g. camvid11; default: the source's")
 ]
 Network = Annotated[
     Text, typer.Option("--network", metavar="NAME", help="e.g. shuffle_lite or deeplabv3plus:resnet101")
@@ -108,7 +111,7 @@ class Flags(NamedTuple):
     quiet: bool
 
 
-def _init(project: Path, given: dict[str, Any], classes: Path | None, checkpoint: Path | None, flags: Flags) -> None:
+def _init(project: Path, given: dict[str, Any], classes: str | None, checkpoint: Path | None, flags: Flags) -> None:
     dry_run, as_json, quiet = flags
     with logs_on_stderr():
         from frugalseg.workflow.project import DOMAINS, init_project
@@ -122,14 +125,31 @@ def _init(project: Path, given: dict[str, Any], classes: Path | None, checkpoint
         if checkpoint is not None and not dry_run:
             _import(made, quiet)
         domains = [] if dry_run else [domain for domain in DOMAINS if made.has(domain)]
-        frames = {domain: len(made.manifest(domain)) for domain in domains}
+        manifests = {domain: made.manifest(domain) for domain in domains}
+        frames = {domain: len(manifest) for domain, manifest in manifests.items()}
+        refused = {domain: manifest.refused for domain, manifest in manifests.items()}
+        if not quiet:
+            _warn(made, refused)
         settings = made.settings.model_dump(mode="json")
         following = f"frugalseg init {shlex.quote(str(project))} …" if dry_run else next_command(made)
     found = {"project": project, "dry_run": dry_run, "frames": frames, "classes": made.classes.names}
+    found["refused"] = {domain: [vars(entry) for entry in entries] for domain, entries in refused.items()}
     counts = {f"{domain} frames": count for domain, count in frames.items()}
+    counts |= {f"{domain} files refused": len(entries) for domain, entries in refused.items() if entries}
     table = pairs({**counts, "classes": f"{len(made.classes)}: {', '.join(made.classes.names)}", **settings})
     head = f"{project}: {'would be written with' if dry_run else 'ready'}:"
     show({**found, "settings": settings, "next": following}, as_json, head, table, f"Next: {following}")
+
+
+def _warn(project: "Project", refused: "dict[str, tuple[Refused, ...]]") -> None:
+    """Say on stderr which files cannot be used, so that no frame is missing without anybody knowing."""
+    for domain, entries in refused.items():
+        if entries:
+            table = project.manifest_folder(domain) / "refused.csv"
+            lines = [f"{domain}: {len(entries)} file(s) cannot be used and are left out; all stand in {table}"]
+            lines += [f"  {entry.path}: {entry.reason}" for entry in entries[:SHOWN]]
+            lines += [f"  … and {len(entries) - SHOWN} more"] if len(entries) > SHOWN else []
+            print("\n".join(printable(line.replace("\n", " "), sys.stderr) for line in lines), file=sys.stderr)
 
 
 def _of_checkpoint(checkpoint: Path, given: dict[str, Any]) -> "tuple[dict[str, Any], ClassSet]":

@@ -33,6 +33,7 @@ class Verb(NamedTuple):
 VERBS = {
     "demo": Verb("frugalseg.cli.demo", "the whole loop on a generated toy city, from nothing to a report"),
     "init": Verb("frugalseg.cli.init", "start a project, or give it other data or settings"),
+    "check": Verb("frugalseg.cli.check", "look at all data and say what is wrong with it, with pictures"),
     "adapt": Verb("frugalseg.cli.adapt", "train a network for the target without people's answers"),
     "select": Verb("frugalseg.cli.select", "choose what people are asked"),
     "label": Verb("frugalseg.cli.label", "answer the questions of a selection"),

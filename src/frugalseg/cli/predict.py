@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Write one label map an image: a PNG of class ids, at the image's size.
 
-    An image that cannot be read is refused by name and the rest goes on; the exit code is 2 if all were refused.
+    An image that cannot be read is refused by name and the rest is predicted; the exit code is then 2.
     """
     with logs_on_stderr():
         from frugalseg.workflow.predict import predict
@@ -43,5 +43,5 @@ def command(
         return
     refused = [f"refused: {reason}" for reason in found["refused"].values()]
     show(found, as_json, f"{found['predicted']} of {found['images']} images predicted into {out}.", *refused)
-    if not found["predicted"]:
+    if refused:
         raise typer.Exit(2)

@@ -15,7 +15,8 @@ def command(project: ProjectFolder, as_json: Json = False, quiet: Quiet = False)
         from frugalseg.workflow.status import status
 
         found = status(Project.open(project))
-    facts = pairs({"frames": found["data"], "people's minutes": found["human_seconds"] / 60})
+    left_out = {"quarantined": found["quarantined"]} if found["quarantined"] else {}
+    facts = pairs({"frames": found["data"], **left_out, "people's minutes": found["human_seconds"] / 60})
     rows = [(stage["stage"], stage["wall_s"], *(stage.get(name) for name in HEADLINES)) for stage in found["stages"]]
     table = Table(rows, ("stage", "seconds", "mIoU", "questions", "answers", "people's s"))
     show(found, as_json, f"{found['project']} ({found['folder']})", facts, table, f"Next: {found['next']}")

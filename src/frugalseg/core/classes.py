@@ -11,22 +11,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.choose import unknown_name
 from frugalseg.core.errors import ConfigError, UnknownNameError
-from frugalseg.core.toml import read_toml, toml_string, toml_value
+from frugalseg.core.toml import list_of, only_keys, read_toml, toml_string, toml_value
 
 IGNORE = 255  # Cityscapes' value; fits an 8-bit PNG
 MAX_CLASSES = 254  # class ids 0 … 253 leave 254 free and 255 = IGNORE in an 8-bit PNG
 MAX_RAW_ID = 65_535  # labels come as 8- or 16-bit PNG
 UNKNOWN = -1  # in a lookup table: a raw id that the class set does not list
 
-
-Entry = TypeVar("Entry")
+Color = tuple[int, int, int]  # red, green, blue, 0–255
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class SemanticClass:
     """One class: its name, display colour (RGB, 0–255), the raw ids that mean it and other names it goes by."""
 
     name: str
-    color: tuple[int, int, int]
+    color: Color
     raw_ids: tuple[int, ...]
     aliases: tuple[str, ...] = ()
 
@@ -44,33 +43,39 @@ class ClassSet:
     """An ordered set of classes. The position of a class is its class id.
 
     `ignored_ids` are raw ids that mean "no class"; raw ids listed nowhere are errors, never silently ignored.
-    `subsets` are named groups for reporting (e.g. `frequent`), by class name.
+    `subsets` are named groups for reporting (e.g. `frequent`), by class name. `label_colors` says what raw ids look
+    like in label files made of colours (RGB); a class that it does not mention looks like its own colour there.
 
     Raises:
         ConfigError: no class or too many, a name, alias or raw id twice, a colour or id out of range, a subset with
-            an unknown name.
+            an unknown name, a label colour of an unlisted raw id.
     """
 
     name: str
     classes: tuple[SemanticClass, ...]
     ignored_ids: tuple[int, ...] = (IGNORE,)
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    label_colors: Mapping[int, Color] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "subsets", MappingProxyType(dict(self.subsets)))
+        object.__setattr__(self, "label_colors", MappingProxyType(dict(self.label_colors)))
         where = f"class set {self.name!r}"
         if not 1 <= len(self.classes) <= MAX_CLASSES:
             raise ConfigError(f"{where} has {len(self.classes)} classes; expected 1 to {MAX_CLASSES}.")
         owner: dict[int, str] = {}
         for entry in self.classes:
-            if len(entry.color) != 3 or not all(0 <= channel <= 255 for channel in entry.color):
-                raise ConfigError(f"{where}: colour {entry.color} of {entry.name!r} is not three numbers in 0–255.")
+            _check_color(entry.color, entry.name, where)
             if not entry.raw_ids:
                 raise ConfigError(f"{where}: class {entry.name!r} lists no raw id. Give `id` or `raw_ids`.")
             for raw_id in entry.raw_ids:
                 self._claim(owner, raw_id, entry.name, where)
         for raw_id in self.ignored_ids:
             self._claim(owner, raw_id, "ignore", where)
+        for raw_id, color in self.label_colors.items():
+            _check_color(color, str(raw_id), where)
+            if raw_id not in owner:
+                raise ConfigError(f"{where}: label_colors: raw id {raw_id} is neither a class's nor in `ignore`.")
         if len(set(self.names)) < len(self.names):
             twice = sorted({name for name in self.names if self.names.count(name) > 1})
             raise ConfigError(f"{where}: class names must differ; twice: {', '.join(twice)}.")
@@ -85,7 +90,7 @@ class ClassSet:
                     raise ConfigError(f"{where}, subset {subset!r}: {unknown_name('class', member, self.names)}")
 
     def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy can neither be pickled nor copied
-        return ClassSet, (self.name, self.classes, self.ignored_ids, dict(self.subsets))
+        return ClassSet, (self.name, self.classes, self.ignored_ids, dict(self.subsets), dict(self.label_colors))
 
     @staticmethod
     def _claim(owner: dict[int, str], raw_id: int, name: str, where: str) -> None:
@@ -169,6 +174,7 @@ class ClassSet:
                 for entry in self.classes
             ],
             "subsets": {name: list(members) for name, members in self.subsets.items()},
+            "label_colors": {str(raw_id): list(color) for raw_id, color in self.label_colors.items()},
         }
 
     @classmethod
@@ -178,7 +184,7 @@ class ClassSet:
         Raises:
             ConfigError: unknown or missing keys, or a class set that contradicts itself.
         """
-        _only(data, {"name", "ignore", "class", "subsets"}, where)
+        only_keys(data, {"name", "ignore", "class", "subsets", "label_colors"}, where)
         rows = data.get("class")
         if not isinstance(rows, list) or not rows:
             raise ConfigError(f"{where}: expected one [[class]] table a class, got none.")
@@ -187,10 +193,14 @@ class ClassSet:
             return cls(
                 name=str(data.get("name", Path(where).stem)),
                 classes=classes,
-                ignored_ids=_list(data.get("ignore", [IGNORE]), int, f"{where}: `ignore`"),
+                ignored_ids=list_of(data.get("ignore", [IGNORE]), int, f"{where}: `ignore`"),
                 subsets={
-                    name: _list(members, str, f"{where}: subset {name!r}")
+                    name: list_of(members, str, f"{where}: subset {name!r}")
                     for name, members in data.get("subsets", {}).items()
+                },
+                label_colors={
+                    int(raw_id): _color(color, f"{where}: label_colors, {raw_id}")
+                    for raw_id, color in data.get("label_colors", {}).items()
                 },
             )
         except (TypeError, ValueError, AttributeError) as error:
@@ -218,6 +228,9 @@ class ClassSet:
             ]
             if entry.aliases:
                 lines.append(f"aliases = {toml_value(entry.aliases)}")
+        if self.label_colors:
+            lines += ["", "[label_colors]"]
+            lines += [f"{raw_id} = {list(color)}" for raw_id, color in self.label_colors.items()]
         if self.subsets:
             lines += ["", "[subsets]"]
             lines += [f"{toml_string(name)} = {toml_value(members)}" for name, members in self.subsets.items()]
@@ -256,31 +269,26 @@ def _matching_id(entry: SemanticClass, other: ClassSet) -> int | None:
 def _read_class(row: Any, number: int, where: str) -> SemanticClass:
     if not isinstance(row, Mapping):
         raise ConfigError(f"{where}: expected a table with `name` and `color`, got {row!r}.")
-    _only(row, {"name", "id", "raw_ids", "color", "aliases"}, where)
+    only_keys(row, {"name", "id", "raw_ids", "color", "aliases"}, where)
     if not isinstance(row.get("name"), str) or "color" not in row:
         raise ConfigError(f"{where}: `name` (a text) and `color` are needed, got {dict(row)}.")
     if "id" in row and "raw_ids" in row:
         raise ConfigError(f"{where}: give `id` or `raw_ids`, not both.")
-    color = _list(row["color"], int, f"{where}: `color`")
-    if len(color) != 3:
-        raise ConfigError(f"{where}: `color` is three numbers (red, green, blue) in 0–255, got {list(color)}.")
-    red, green, blue = color
     return SemanticClass(
         name=row["name"],
-        color=(red, green, blue),
-        raw_ids=_list(row.get("raw_ids", [row.get("id", number)]), int, f"{where}: `raw_ids`"),
-        aliases=_list(row.get("aliases", []), str, f"{where}: `aliases`"),
+        color=_color(row["color"], f"{where}: `color`"),
+        raw_ids=list_of(row.get("raw_ids", [row.get("id", number)]), int, f"{where}: `raw_ids`"),
+        aliases=list_of(row.get("aliases", []), str, f"{where}: `aliases`"),
     )
 
 
-def _list(value: Any, kind: type[Entry], where: str) -> tuple[Entry, ...]:
-    """Refuse text where a list belongs, and numbers that would be cut or counted as true and false."""
-    if not isinstance(value, list | tuple) or any(type(entry) is not kind for entry in value):
-        raise ConfigError(f"{where} must be a list of {'whole numbers' if kind is int else 'texts'}, got {value!r}.")
-    return tuple(value)
+def _color(value: Any, where: str) -> Color:
+    color = list_of(value, int, where)
+    if len(color) != 3:
+        raise ConfigError(f"{where} is three numbers (red, green, blue) in 0–255, got {list(color)}.")
+    return color[0], color[1], color[2]
 
 
-def _only(data: Mapping[str, Any], allowed: set[str], where: str) -> None:
-    for key in data:
-        if key not in allowed:
-            raise ConfigError(f"{where}: {unknown_name('key', key, allowed)}")
+def _check_color(color: Color, name: str, where: str) -> None:
+    if len(color) != 3 or not all(0 <= channel <= 255 for channel in color):
+        raise ConfigError(f"{where}: colour {color} of {name!r} is not three numbers in 0–255.")

@@ -2,9 +2,13 @@
 
 Rules: formats by content, not by name (PNG, JPEG, TIFF, WebP, BMP); one picture a file; pixels counted from the header
 before decoding; EXIF orientation applied to images and labels alike; palettes become RGB, CMYK and YCbCr too, alpha is
-dropped, grey becomes three equal channels; 16 bits stay 16 bits. A damaged file is an error, never zeros.
+dropped, grey becomes three equal channels; 16 bits stay 16 bits. A damaged file is an error, never zeros (what a JPEG
+cannot tell of its damage stands in `core.jpeg`).
+
+A file is read once: what is checked, hashed and decoded are the same bytes, whoever writes to it meanwhile.
 """
 
+import hashlib
 import io
 import os
 import stat
@@ -19,51 +23,80 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from frugalseg.core.errors import ImageFileError
-from frugalseg.core.files import file_hash, write_atomic
+from frugalseg.core.files import write_atomic
+from frugalseg.core.jpeg import MAGIC as JPEG_MAGIC
+from frugalseg.core.jpeg import MeteredJpeg, check_jpeg, libjpeg_warning
+from frugalseg.core.limits import BYTE_CAP, PIXEL_CAP, check_size
+from frugalseg.core.png import MAGIC as PNG_MAGIC
 from frugalseg.core.png import PngHeader, check_png
+from frugalseg.core.tiff import BITS, PHOTOMETRIC, check_tiff, is_lossy
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
-PIXEL_CAP = 64_000_000
-BYTE_CAP = 512_000_000
-EXIF_ORIENTATION, TIFF_BITS, TIFF_PHOTOMETRIC = 274, 258, 262  # tags
+EXIF_ORIENTATION = 274  # tag
 
 
-def image_size(path: Path, pixel_cap: int = PIXEL_CAP) -> tuple[int, int]:
-    """Return (height, width) as `read_image` gives it, EXIF orientation applied; no pixel is decoded.
+@dataclass(frozen=True)
+class ImageFacts:
+    """An image's height and width as `read_image` gives them, and the sha256 of its file."""
+
+    height: int
+    width: int
+    sha256: str
+
+
+def image_facts(path: Path, pixel_cap: int = PIXEL_CAP, strict: bool = False) -> ImageFacts:
+    """Return size and hash of an image file, read once, that `read_image` can decode.
+
+    `strict` also refuses what `core.jpeg.libjpeg_warning` finds, and is for processes of one thread.
 
     Raises:
-        ImageFileError: as `read_image`, as far as the header tells.
+        ImageFileError: as `read_image`.
     """
     with _opened(path, pixel_cap) as source:
         width, height = source.image.size
-        return (width, height) if source.orientation in (5, 6, 7, 8) else (height, width)
+        height, width = (width, height) if source.orientation in (5, 6, 7, 8) else (height, width)
+        _try_out(source, strict)
+        return ImageFacts(height, width, hashlib.sha256(source.content).hexdigest())
 
 
-def read_image(path: Path, pixel_cap: int = PIXEL_CAP) -> NDArray[Any]:
-    """Return an image as H x W x 3 RGB, uint8 or uint16.
+def image_size(path: Path, pixel_cap: int = PIXEL_CAP) -> tuple[int, int]:
+    """Return (height, width) as `read_image` gives it, EXIF orientation applied.
 
     Raises:
-        ImageFileError: no regular file, not one of the formats, several pictures, over the cap, or damaged.
+        ImageFileError: as `read_image`.
     """
-    with _opened(path, pixel_cap) as source:
+    facts = image_facts(path, pixel_cap)
+    return facts.height, facts.width
+
+
+def read_image(path: Path, pixel_cap: int = PIXEL_CAP, sha256: str = "", strict: bool = False) -> NDArray[Any]:
+    """Return an image as H x W x 3 RGB, uint8 or uint16; with `sha256` only if the bytes decoded have that hash.
+
+    `strict` as for `image_facts`.
+
+    Raises:
+        ImageFileError: no regular file, not one of the formats, several pictures, over a limit, damaged, or changed.
+    """
+    with _opened(path, pixel_cap, sha256) as source:
         if source.bits > 8:
             array = _read_deep(source)
             array = array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2)
         else:
-            array = np.array(source.image.convert("RGB"))
+            array = np.array(_loaded(source, strict).convert("RGB"))
         return _turned(array, source.orientation)
 
 
-def read_label(path: Path, pixel_cap: int = PIXEL_CAP) -> NDArray[np.uint16]:
+def read_label(path: Path, pixel_cap: int = PIXEL_CAP, sha256: str = "") -> NDArray[np.uint16]:
     """Return a label file's raw ids, H x W uint16: grey values, or palette indices (never the palette's colours).
 
     Raises:
         ImageFileError: as `read_image`; also for colour images and lossy formats, which hold no ids.
     """
-    with _opened(path, pixel_cap) as source:
-        if source.image.format not in ("PNG", "TIFF", "BMP"):
+    with _opened(path, pixel_cap, sha256) as source:
+        if source.image.format not in ("PNG", "TIFF", "BMP") or is_lossy(source.image):
             raise ImageFileError(
-                f"{path}: a label in {source.image.format} has lost its ids to compression. Expected PNG or TIFF."
+                f"{path}: a label in {source.image.format} has lost its ids to compression. Expected PNG or TIFF, "
+                "with lossless compression."
             )
         if source.image.mode not in ("L", "P", "1") and not source.image.mode.startswith("I"):
             raise ImageFileError(
@@ -102,32 +135,7 @@ def file_sha256(path: Path) -> str:
     Raises:
         ImageFileError: it is no regular file, or cannot be read.
     """
-    _check_regular(path)
-    return file_hash(path)
-
-
-def encode_rle(mask_HW: NDArray[np.bool_]) -> list[int]:
-    """Return run lengths of a mask, row by row, beginning with the number of False pixels (perhaps 0)."""
-    flat = np.concatenate([[False], np.asarray(mask_HW, bool).ravel()])
-    edges = np.flatnonzero(flat[1:] != flat[:-1])
-    return [int(count) for count in np.diff(np.concatenate([[0], edges, [flat.size - 1]]))]
-
-
-def decode_rle(counts: list[int], size_HW: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the mask of run lengths that `encode_rle` gave.
-
-    Raises:
-        ImageFileError: counts that are no whole numbers from 0 up, or do not add up to the number of pixels.
-    """
-    pixels = size_HW[0] * size_HW[1]
-    if not all(isinstance(count, int) and not isinstance(count, bool) and 0 <= count <= pixels for count in counts):
-        raise ImageFileError(f"run lengths must be whole numbers from 0 to {pixels}.")
-    if sum(counts) != pixels:
-        raise ImageFileError(
-            f"run lengths add up to {sum(counts)}, the mask has {size_HW[0]} x {size_HW[1]} = {pixels} pixels."
-        )
-    values = np.arange(len(counts)) % 2 == 1
-    return np.repeat(values, counts).reshape(size_HW)
+    return hashlib.sha256(_content(path)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -135,22 +143,32 @@ class _Source:
     """An opened file: bits of each number in it, and the EXIF orientation that is still to be applied (1: none)."""
 
     path: Path
+    content: bytes
     image: Image.Image
     bits: int
     orientation: int
+    metered: MeteredJpeg | None
 
 
 @contextmanager
-def _opened(path: Path, pixel_cap: int) -> Iterator[_Source]:
+def _opened(path: Path, pixel_cap: int, sha256: str = "") -> Iterator[_Source]:
     """Open an image and check what can be known before decoding; whatever Pillow raises meanwhile becomes one error."""
-    _check_regular(path)
+    content = _content(path)
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise ImageFileError(f"{path}: the file has changed since it was listed. Run `frugalseg init` again.")
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # a switch of the whole process, which other libraries turn on
     try:
+        png = check_png(path, content, pixel_cap) if content.startswith(PNG_MAGIC) else None
+        jpeg = check_jpeg(path, content, pixel_cap) if content.startswith(JPEG_MAGIC) else None
+        metered = MeteredJpeg(path, content, jpeg) if jpeg and jpeg.scans == 1 else None
         # Not by path: Pillow would map the file into memory, and scramble the pixels of a turned TIFF.
-        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-            _check_extent(path, image, pixel_cap)
-            png = check_png(path) if image.format == "PNG" else None
-            yield _Source(path, image, png.bits if png else _bits(image), _orientation(image, png))
+        with Image.open(metered or io.BytesIO(content), formats=FORMATS) as image:
+            check_size(path, *image.size, pixel_cap)
+            _check_one_picture(path, image)
+            if image.format == "TIFF":
+                check_tiff(path, image, len(content))
+            bits = png.bits if png else _bits(image)
+            yield _Source(path, content, image, bits, _orientation(image, png), metered)
     except (ImageFileError, MemoryError):
         raise
     except UnidentifiedImageError as error:
@@ -163,30 +181,62 @@ def _opened(path: Path, pixel_cap: int) -> Iterator[_Source]:
         raise ImageFileError(f"{path}: the file is damaged ({error}). Copy it again.") from error
 
 
-def _check_regular(path: Path) -> None:
+def _content(path: Path) -> bytes:
+    """Return the bytes of a regular file; a pipe or device is refused before it is opened, or at once when open."""
     try:
-        state = os.stat(path)
+        _check_regular(path, os.stat(path))
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(handle, "rb") as file:
+            _check_regular(path, os.fstat(handle))
+            content = file.read(BYTE_CAP + 1)
     except (OSError, ValueError) as error:
         raise ImageFileError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}.") from error
+    if len(content) > BYTE_CAP:
+        raise ImageFileError(f"{path}: it grows while it is read. Wait until it is written.")
+    return content
+
+
+def _check_regular(path: Path, state: os.stat_result) -> None:
     if not stat.S_ISREG(state.st_mode):
         raise ImageFileError(f"{path}: not a regular file (a folder, pipe or device).")
     if state.st_size > BYTE_CAP:
         raise ImageFileError(f"{path}: {state.st_size / 1e6:.0f} MB; the limit is {BYTE_CAP / 1e6:.0f} MB.")
 
 
-def _check_extent(path: Path, image: Image.Image, pixel_cap: int) -> None:
-    width, height = image.size
-    if width < 1 or height < 1 or width * height > pixel_cap:
-        raise ImageFileError(f"{path}: {width} x {height} pixels; expected 1 to {pixel_cap:,}. Scale it down.")
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise ImageFileError(f"{path}: holds {frames} pictures; expected one. Save them as files of their own.")
+def _check_one_picture(path: Path, image: Image.Image) -> None:
+    if getattr(image, "is_animated", False):
+        # A TIFF's pictures are a chain; to count them is to read them all.
+        count = "several" if image.format == "TIFF" else getattr(image, "n_frames", "several")
+        raise ImageFileError(f"{path}: holds {count} pictures; expected one. Save them as files of their own.")
+    if any(tile[0] == "bmp_rle" for tile in getattr(image, "tile", ())):  # rows may end early, and are black then
+        raise ImageFileError(f"{path}: a BMP with run lengths. Save it as PNG.")
+
+
+def _try_out(source: _Source, strict: bool) -> None:
+    """Decode as little as shows the damage: a PNG's data have been unpacked already, a JPEG's are all in small, too."""
+    if source.image.format == "PNG":
+        return
+    if source.bits > 8:
+        _read_deep(source)
+        return
+    if source.image.format == "JPEG":
+        source.image.draft("L", (1, 1))  # an eighth of the size, brightness only
+    _loaded(source, strict)
+
+
+def _loaded(source: _Source, strict: bool) -> Image.Image:
+    source.image.load()
+    if source.metered:
+        source.metered.check()
+    if strict and source.image.format == "JPEG" and (warning := libjpeg_warning(source.content)):
+        raise ImageFileError(f"{source.path}: the file is damaged ({warning}). Copy it again.")
+    return source.image
 
 
 def _bits(image: Image.Image) -> int:
     if image.format != "TIFF":
         return 8
-    bits = getattr(image, "tag_v2", {}).get(TIFF_BITS, (1,))
+    bits = getattr(image, "tag_v2", {}).get(BITS, (1,))
     return int(max(bits if isinstance(bits, tuple) else (bits,)))
 
 
@@ -202,7 +252,7 @@ def _stored_values(source: _Source) -> NDArray[Any]:
     if source.image.mode == "P":
         return values_HW
     values_HW = values_HW if source.image.mode == "L" else values_HW.astype(np.uint8) * 255
-    if getattr(source.image, "tag_v2", {}).get(TIFF_PHOTOMETRIC) == 0:
+    if getattr(source.image, "tag_v2", {}).get(PHOTOMETRIC) == 0:
         values_HW = 255 - values_HW
     highest = 2**source.bits - 1 if source.image.mode == "L" else 1
     return values_HW // (255 // highest)
@@ -214,7 +264,7 @@ def _read_deep(source: _Source) -> NDArray[Any]:
 
     if source.image.mode == "CMYK":
         raise ImageFileError(f"{source.path}: {source.bits}-bit CMYK; convert it to RGB.")
-    array = cv2.imdecode(np.fromfile(source.path, np.uint8), cv2.IMREAD_UNCHANGED)
+    array = cv2.imdecode(np.frombuffer(source.content, np.uint8), cv2.IMREAD_UNCHANGED)
     if array is None:
         raise ImageFileError(f"{source.path}: {source.bits}-bit data cannot be decoded. Copy it again.")
     if array.dtype not in (np.uint8, np.uint16):

@@ -12,8 +12,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from frugalseg.core.choose import unknown_name
 from frugalseg.core.classes import IGNORE, ClassSet
 from frugalseg.core.errors import AnswerError, DataError
+
+LABEL_KINDS = ("ids", "red", "colors")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Frame:
     """One image and what is known of it. Everything downstream speaks of it by `key`.
 
     `label` is None where there is no label on disk; `mask` names an image whose zero pixels are the camera's own car.
+    `label_kind` says where a label file holds its raw ids: in one channel or a palette's indices (`ids`), in the red
+    channel (`red`), or as the colours that the class set gives them (`colors`).
     """
 
     key: str
@@ -33,6 +38,7 @@ class Frame:
     height: int
     sha256: str
     mask: str | None = None
+    label_kind: str = "ids"
 
     def __post_init__(self) -> None:
         if not self.key or not self.key.isprintable() or len(self.key.encode()) > 255:  # undecodable names: unprintable
@@ -41,11 +47,25 @@ class Frame:
             raise DataError(f"{self.image}: frame key {self.key!r} is no plain relative path, and files are named so.")
         if self.width < 1 or self.height < 1:
             raise DataError(f"{self.image}: size {self.width}x{self.height} (width x height) has no pixels.")
+        if self.label_kind not in LABEL_KINDS:
+            raise DataError(f"{self.image}: {unknown_name('label_kind', self.label_kind, LABEL_KINDS)}")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A file of a data set that cannot be used, and why. Bytes that are no text are written as escapes."""
+
+    path: str
+    reason: str
+
+    def __post_init__(self) -> None:  # as text that every table can hold
+        for name in ("path", "reason"):
+            object.__setattr__(self, name, getattr(self, name).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """All frames of one data set, in key order, with the class set of its label files.
+    """All frames of one data set, in key order, with the class set of its label files, and the files left out.
 
     Raises:
         DataError: two frames share a key.
@@ -54,9 +74,11 @@ class Manifest:
     name: str
     frames: tuple[Frame, ...]
     classes: ClassSet
+    refused: tuple[Refused, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", tuple(sorted(self.frames, key=lambda frame: frame.key)))
+        object.__setattr__(self, "refused", tuple(sorted(self.refused, key=lambda entry: (entry.path, entry.reason))))
         if len(self.by_key) < len(self.frames):
             seen: set[str] = set()
             twice = sorted({f.key for f in self.frames if f.key in seen or seen.add(f.key)})  # type: ignore[func-returns-value]

@@ -20,10 +20,15 @@ class _Column:
     path: tuple[str, ...]
     kind: type  # str, int, float, bool or an Enum
     nullable: bool
+    has_default: bool = False  # tables written before the field was there, and users' own, may lack it
 
     @property
     def name(self) -> str:
         return ".".join(self.path)
+
+    @property
+    def may_lack(self) -> bool:
+        return self.nullable or self.has_default
 
 
 def write_records(path: Path, records: Iterable[Record], kind: type[Record]) -> None:
@@ -51,11 +56,12 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
     """Read records that `write_records` wrote, or a CSV file with the same columns (flat types).
 
     Raises:
-        ArtifactError: the file is missing, is no table, lacks a column, has one too many, or a row does not fit.
+        ArtifactError: the file is missing, is no table, lacks a column without default, has one too many, or a row does
+            not fit.
     """
     columns = _columns(kind)
     found, rows = _csv_rows(path, columns) if path.suffix == ".csv" else _parquet_rows(path)
-    missing = [column.name for column in columns if column.name not in found and not column.nullable]
+    missing = [column.name for column in columns if column.name not in found and not column.may_lack]
     extra = [name for name in found if name not in {column.name for column in columns}]
     if missing or extra:
         raise ArtifactError(
@@ -94,8 +100,8 @@ def _csv_rows(path: Path, columns: list[_Column]) -> tuple[list[str], list[list[
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ArtifactError(f"{path}: cannot read this table: {error}") from error
     header = lines[0] if lines else []
-    nullable = {column.name for column in columns if column.nullable}
-    empty = {place for place, name in enumerate(header) if name in nullable}  # CSV has no null
+    may_lack = {column.name for column in columns if column.may_lack}
+    empty = {place for place, name in enumerate(header) if name in may_lack}  # CSV has no null
     return header, [
         [None if cell == "" and place in empty else cell for place, cell in enumerate(row)] for row in lines[1:]
     ]
@@ -110,7 +116,7 @@ def _columns(kind: type, path: tuple[str, ...] = (), nullable: bool = False) -> 
         if dataclasses.is_dataclass(inner):
             columns += _columns(inner, here, nullable or optional)
         else:
-            columns.append(_Column(here, inner, nullable or optional))
+            columns.append(_Column(here, inner, nullable or optional, entry.default is not dataclasses.MISSING))
     return columns
 
 
@@ -145,6 +151,8 @@ def _build(kind: type, row: dict[str, Any], path: tuple[str, ...]) -> Any:
             values[entry.name] = _convert(row[name], inner, name)
         elif optional:
             values[entry.name] = None
+        elif entry.default is not dataclasses.MISSING:
+            values[entry.name] = entry.default
         else:
             raise ValueError(f"{name} is empty")
     return kind(**values)

@@ -3,9 +3,12 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from frugalseg.core.choose import unknown_name
 from frugalseg.core.errors import ConfigError
+
+Entry = TypeVar("Entry")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -15,11 +18,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing or no TOML; the message names file, line and column.
     """
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return parse_toml(path.read_bytes(), str(path))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read it: {error.strerror}.") from error
+
+
+def parse_toml(data: bytes, where: str) -> dict[str, Any]:
+    """Return the content of a TOML file's bytes; `where` names it in messages.
+
+    Raises:
+        ConfigError: it is no TOML.
+    """
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, bad UTF-8, 10,000-digit numbers, [[[[[…
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        raise ConfigError(f"{where}: not valid TOML: {error}") from error
 
 
 def toml_string(text: str) -> str:
@@ -49,3 +62,25 @@ def toml_value(value: object) -> str:
         entries = ", ".join(f"{toml_string(str(key))} = {toml_value(entry)}" for key, entry in value.items())
         return f"{{{entries}}}"
     raise ConfigError(f"TOML cannot hold {value!r}, a {type(value).__name__}.")
+
+
+def list_of(value: Any, kind: type[Entry], where: str) -> tuple[Entry, ...]:
+    """Return a list read from TOML as a tuple of entries of one type.
+
+    Raises:
+        ConfigError: text where a list belongs, or numbers that would be cut or counted as true and false.
+    """
+    if not isinstance(value, list | tuple) or any(type(entry) is not kind for entry in value):
+        raise ConfigError(f"{where} must be a list of {'whole numbers' if kind is int else 'texts'}, got {value!r}.")
+    return tuple(value)
+
+
+def only_keys(data: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    """Refuse keys that are not allowed.
+
+    Raises:
+        ConfigError: naming the nearest.
+    """
+    for key in data:
+        if key not in allowed:
+            raise ConfigError(f"{where}: {unknown_name('key', key, allowed)}")

@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.codec import read_image, read_label_png
-from frugalseg.core.errors import TrainingError
+from frugalseg.core.errors import ImageFileError, TrainingError
 from frugalseg.core.records import Frame, Provenance
-from frugalseg.data.transforms import AugmentConfig, Labels, augment
+from frugalseg.data.rare_classes import RareClassSampler, Wish
+from frugalseg.data.transforms import AugmentConfig, Labels, Window, augment, draw_view
 
 LabelSource = Callable[[Frame], Labels]
+TRIES = 10  # windows of a frame that are looked at for the class it was drawn for (DAFormer's number)
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,21 @@ class ImageCache:
         self._lock = Lock()
 
     def read(self, frame: Frame) -> NDArray[np.uint8]:
-        """Return the frame's image, H x W x C uint8 (16-bit images lose their low byte here)."""
+        """Return the frame's image, H x W x C uint8 (16-bit images lose their low byte here).
+
+        Raises:
+            ImageFileError: it is missing, damaged, or no longer the file or the size that the manifest says.
+        """
         with self._lock:
             if frame.key in self._frames:
                 self._frames.move_to_end(frame.key)
                 return self._frames[frame.key]
-        image = to_uint8(read_image(Path(frame.image)))
+        image = to_uint8(read_image(Path(frame.image), sha256=frame.sha256))
+        if image.shape[:2] != (frame.height, frame.width):  # a manifest of the user's own has no hash, or a wrong size
+            raise ImageFileError(
+                f"{frame.image}: {image.shape[0]}x{image.shape[1]} (height x width), but the manifest says "
+                f"{frame.height}x{frame.width}. Correct the manifest, or run `frugalseg init` again."
+            )
         with self._lock:
             if frame.key not in self._frames and image.nbytes <= self._limit_bytes:
                 self._frames[frame.key] = image
@@ -123,6 +134,8 @@ class Mining:
 class DomainBatches:
     """Batches of `size` source and `size` target frames at `input_hw`.
 
+    Frames come in an order that shows each once an epoch; with `rare` some source frames are drawn by class instead.
+
     Raises:
         TrainingError: a pool without frames, or no pool at all.
     """
@@ -137,6 +150,7 @@ class DomainBatches:
         seed: int,
         augment_config: AugmentConfig,
         mining: Mining | None = None,
+        rare: RareClassSampler | None = None,
         rank: int = 0,
         world: int = 1,
         threads: int = 1,
@@ -145,7 +159,7 @@ class DomainBatches:
             raise TrainingError("There are no frames to train on. Check --source and --target with `frugalseg check`.")
         self._source, self._target = source, target
         self._size, self._input_hw, self._seed = size, input_hw, seed
-        self._augment, self._mining = augment_config, mining
+        self._augment, self._mining, self._rare = augment_config, mining, rare
         self._rank, self._world, self._threads = rank, world, threads
 
     def batch(self, step: int) -> DomainBatch:
@@ -180,9 +194,10 @@ class DomainBatches:
             return _Side()
         images, labels, provenance, keys = [], [], [], []
         for slot in range(self._size):
-            frame = pool.frames[self._index(domain, len(pool.frames), step, slot)]
-            rng = generator(self._seed, "augment", domain, step, self._rank, slot)
+            wish = self._rare.draw(step, self._rank, slot) if self._rare and domain == "source" else None
+            frame = pool.frames[wish.frame if wish else self._index(domain, len(pool.frames), step, slot)]
             maps = pool.labels(frame) if pool.labels else None
+            rng = self._generator((domain, step, self._rank, slot), maps, wish)
             centre = mining_centre(maps[0], self._mining, rng) if maps and domain == "target" else None
             image, label, source = augment(pool.cache.read(frame), maps, self._input_hw, self._augment, rng, centre)
             images.append(image)
@@ -193,6 +208,19 @@ class DomainBatches:
         if not labels:
             return _Side(torch.stack(images), keys=tuple(keys))
         return _Side(torch.stack(images), torch.stack(labels), torch.stack(provenance), tuple(keys))
+
+    def _generator(
+        self, place: tuple[str, int, int, int], maps: Labels | None, wish: Wish | None
+    ) -> np.random.Generator:
+        """Return the generator of one sample: the first whose window grants the wish, or the last that was tried."""
+        names = (self._seed, "augment", *place)
+        if wish is None or maps is None:
+            return generator(*names)
+        for attempt in range(TRIES):
+            window = draw_view(_size(maps[0]), self._input_hw, self._augment, generator(*names, attempt))
+            if class_share(maps[0], window, wish.class_id) >= wish.share:
+                break
+        return generator(*names, attempt)
 
     def _index(self, domain: str, count: int, step: int, slot: int) -> int:
         """Return which frame comes next: an endless run through permutations, one an epoch."""
@@ -211,6 +239,17 @@ class _Side:
 @lru_cache(maxsize=16)
 def _permutation(seed: int, domain: str, epoch: int, count: int) -> NDArray[np.int64]:
     return generator(seed, "order", domain, epoch).permutation(count)
+
+
+def _size(label_HW: NDArray[np.uint8]) -> tuple[int, int]:
+    return label_HW.shape[0], label_HW.shape[1]
+
+
+def class_share(label_HW: NDArray[np.uint8], window: Window, class_id: int) -> float:
+    """Return the share of a window's pixels that have a class; what lies outside of the frame has none."""
+    bottom, right = window.top + window.height, window.left + window.width
+    inside = label_HW[max(0, window.top) : max(0, bottom), max(0, window.left) : max(0, right)]
+    return float((inside == class_id).sum() / (window.height * window.width))
 
 
 def mining_centre(

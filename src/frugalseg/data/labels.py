@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE, UNKNOWN, ClassSet
-from frugalseg.core.codec import read_label
 from frugalseg.core.errors import DataError, DataProblems, LabelShapeError, MissingPairError, UnknownIdError
 from frugalseg.core.records import Frame, Manifest
+from frugalseg.data.label_kinds import read_ids
 from frugalseg.data.masks import askable
 
 CITYSCAPES_LABEL_IDS = frozenset(range(34))
@@ -22,6 +22,21 @@ class LabelCounts:
 
     pixels: NDArray[np.int64]
     by_frame: NDArray[np.int64]
+
+
+def read_raw(frame: Frame, classes: ClassSet | None = None) -> NDArray[np.uint16]:
+    """Return the raw ids of a frame's label as they stand in its file, H x W; nothing is mapped or masked.
+
+    `classes` is the class set of the data set; only labels made of colours need it.
+
+    Raises:
+        MissingPairError: the frame has no label.
+        ImageFileError: the file is damaged or no label.
+        UnknownIdError: a colour that the class set does not list.
+    """
+    if frame.label is None:
+        raise MissingPairError(f"{frame.image}: there is no label for this image, and one is needed here.")
+    return read_ids(Path(frame.label), frame.label_kind, classes)
 
 
 class LabelReader:
@@ -37,17 +52,15 @@ class LabelReader:
         Raises:
             MissingPairError: the frame has no label.
             LabelShapeError: label and image differ in size.
-            UnknownIdError: a raw id that the class set does not list.
+            UnknownIdError: a raw id or colour that the class set does not list.
             ImageFileError: the file is damaged or no label.
         """
-        if frame.label is None:
-            raise MissingPairError(f"{frame.image}: there is no label for this image, and one is needed here.")
-        raw_HW = read_label(Path(frame.label))
+        raw_HW = read_raw(frame, self._dataset)
         if raw_HW.shape != (frame.height, frame.width):
             raise LabelShapeError(_shape_message(frame, raw_HW.shape))
         ids_HW = self._lookup[raw_HW]
         if (ids_HW == UNKNOWN).any():
-            raise UnknownIdError(_unknown_message(frame.label, raw_HW, ids_HW == UNKNOWN, self._dataset))
+            raise UnknownIdError(_unknown_message(frame, raw_HW, ids_HW == UNKNOWN, self._dataset))
         usable_HW = askable(frame)
         if usable_HW is not None:
             ids_HW[~usable_HW] = IGNORE
@@ -103,23 +116,27 @@ def _shape_message(frame: Frame, label_HW: tuple[int, ...]) -> str:
     )
 
 
-def _unknown_message(path: str, raw_HW: NDArray[np.uint16], unknown_HW: NDArray[np.bool_], classes: ClassSet) -> str:
+def _unknown_message(frame: Frame, raw_HW: NDArray[np.uint16], unknown_HW: NDArray[np.bool_], classes: ClassSet) -> str:
     values, counts = np.unique(raw_HW[unknown_HW], return_counts=True)
     order = np.argsort(-counts, kind="stable")
     listed = ", ".join(f"{values[index]} ({counts[index]} pixels)" for index in order[:6])
     more = f" and {len(values) - 6} more values" if len(values) > 6 else ""
     known = sorted(raw_id for entry in classes.classes for raw_id in entry.raw_ids)
     return (
-        f"{path}: ids that {classes.name!r} does not list: {listed}{more}. Known: {_ranges(known)}, "
+        f"{frame.label}: ids that {classes.name!r} does not list: {listed}{more}. Known: {_ranges(known)}, "
         f"ignored: {_ranges(sorted(classes.ignored_ids))}.\n"
-        f"Likely cause: {_likely_cause(raw_HW, values.tolist(), known, classes)}"
+        f"Likely cause: {_likely_cause(raw_HW, values.tolist(), known, classes, frame.label_kind)}"
     )
 
 
-def _likely_cause(raw_HW: NDArray[np.uint16], unknown: list[int], known: list[int], classes: ClassSet) -> str:
+def _likely_cause(
+    raw_HW: NDArray[np.uint16], unknown: list[int], known: list[int], classes: ClassSet, kind: str
+) -> str:
     present = set(np.unique(raw_HW).tolist())
     if unknown == [IGNORE]:
         return "255 usually means `no class`. Add it to `ignore` in classes.toml."
+    if kind == "red" and present <= set(classes.colors[:, 0].tolist()) | {0}:
+        return "the file holds the classes' colours, not ids in its red channel. Read it with label_kind=colors."
     if max(present) > 255:
         return "these are 16-bit instance ids (class * 1000 + instance?). Use the files that hold class ids."
     if unknown in ([known[-1] + 1], [known[0] - 1]) and known == list(range(known[0], known[0] + len(known))):

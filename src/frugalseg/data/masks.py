@@ -1,5 +1,6 @@
 """The ego-vehicle mask: an image whose zero pixels are the camera's own car (or anything else never to be used)."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def askable(frame: Frame) -> NDArray[np.bool_] | None:
     """
     if frame.mask is None:
         return None
-    mask_HW = _read(frame.mask)
+    mask_HW = _read(frame.mask, _version(frame.mask))
     if mask_HW.shape != (frame.height, frame.width):
         raise LabelShapeError(
             f"{frame.mask}: the mask is {mask_HW.shape[0]}x{mask_HW.shape[1]} but {frame.image} is "
@@ -29,8 +30,17 @@ def askable(frame: Frame) -> NDArray[np.bool_] | None:
     return mask_HW
 
 
+def _version(path: str) -> tuple[int, int, int] | None:
+    """Return what differs once a file has been written again; None where there is none (its reader says so then)."""
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return state.st_mtime_ns, state.st_size, state.st_ino
+
+
 @lru_cache(maxsize=4)
-def _read(path: str) -> NDArray[np.bool_]:
+def _read(path: str, version: tuple[int, int, int] | None) -> NDArray[np.bool_]:
     mask_HW: NDArray[np.bool_] = read_label(Path(path)) > 0
     mask_HW.setflags(write=False)
     return mask_HW

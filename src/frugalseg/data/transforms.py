@@ -66,6 +66,18 @@ def draw_window(
     return Window(corner[0], corner[1], size[0], size[1])
 
 
+def draw_view(
+    frame_HW: tuple[int, int],
+    input_hw: tuple[int, int],
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    centre: tuple[int, int] | None = None,
+) -> Window:
+    """Draw a zoom and a window: what `augment` does first with a fresh generator."""
+    zoom = float(np.exp(rng.uniform(np.log(config.zoom_min), np.log(config.zoom_max))))
+    return draw_window(frame_HW, input_hw, zoom, rng, centre)
+
+
 def cut(
     image_CHW: torch.Tensor, window: Window, input_hw: tuple[int, int], fill: int, *, nearest: bool
 ) -> torch.Tensor:
@@ -107,9 +119,7 @@ def augment(
         rng: A generator made for this one sample; the same state gives the same result.
         centre: (row, column) the window should show, or None for anywhere.
     """
-    zoom = float(np.exp(rng.uniform(np.log(config.zoom_min), np.log(config.zoom_max))))
-    frame_HW = (image_HWC.shape[0], image_HWC.shape[1])
-    window = draw_window(frame_HW, input_hw, zoom, rng, centre)
+    window = draw_view((image_HWC.shape[0], image_HWC.shape[1]), input_hw, config, rng, centre)
     image_chw = cut(torch.from_numpy(image_HWC).permute(2, 0, 1), window, input_hw, 0, nearest=False)
     label_hw, provenance_hw = cut_labels(labels, window, input_hw) if labels else (None, None)
     if rng.random() < config.flip_ratio:

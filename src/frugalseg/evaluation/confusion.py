@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from frugalseg.core.arrays import check_npz
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import ArtifactError, ConfigError, DataError, LabelShapeError, UnknownIdError
 
@@ -180,6 +181,7 @@ class Confusions:
             ArtifactError: the file is missing, damaged or something else.
         """
         try:
+            check_npz(path)
             with np.load(path, allow_pickle=False) as data:
                 keys, matrices = json.loads(data["keys"].tobytes()), data["matrices"]
             if not all(isinstance(key, str) for key in keys):

@@ -20,6 +20,7 @@ from frugalseg.evaluation.wording import shorten
 MAX_SIDE = 640  # of an embedded picture: sharp at 320 CSS px on a dense screen or at 200 % zoom
 FIXED, BROKEN, STILL_WRONG, RIGHT = 0, 1, 2, 3  # values of a change map
 CHANGE_COLORS = np.array([(0, 114, 178), (230, 120, 0), (128, 128, 132), (235, 235, 238)], np.uint8)  # Okabe-Ito's
+WRONG_COLOR = np.array((213, 60, 0), np.uint8)  # near Okabe-Ito's vermilion
 TAG_HEIGHT = 0.038  # of the frame's width: 12 px in a panel 320 px wide
 
 
@@ -33,14 +34,14 @@ class Tag:
     size: float
 
 
-def photo_uri(image: NDArray[Any], quality: int = 84) -> str:
+def photo_uri(image: NDArray[Any], quality: int = 84, side: int = MAX_SIDE) -> str:
     """Encode an image (H x W or H x W x channels; uint8, uint16 or float in 0–1) as a JPEG data URI."""
-    return _uri(Image.fromarray(rgb8(shrink(image))), "JPEG", quality=quality)
+    return _uri(Image.fromarray(rgb8(shrink(image, side=side))), "JPEG", quality=quality)
 
 
-def entropy_uri(entropy_01_HW: NDArray[np.floating[Any]]) -> str:
+def entropy_uri(entropy_01_HW: NDArray[np.floating[Any]], side: int = MAX_SIDE) -> str:
     """Encode an entropy map in 0–1 with the colours of `entropy_palette`; NaN counts as 0."""
-    small = np.nan_to_num(shrink(entropy_01_HW.astype(np.float32)))
+    small = np.nan_to_num(shrink(entropy_01_HW.astype(np.float32), side=side))
     index_HW = np.round(np.clip(small, 0, 1) * 255).astype(np.uint8)
     return _uri(Image.fromarray(entropy_palette()[index_HW]), "JPEG", quality=84, subsampling=0)
 
@@ -52,9 +53,9 @@ def entropy_palette() -> NDArray[np.uint8]:
     return np.round(255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
 
 
-def label_uri(label_HW: NDArray[np.uint8], colors_C3: NDArray[np.uint8]) -> str:
+def label_uri(label_HW: NDArray[np.uint8], colors_C3: NDArray[np.uint8], side: int = MAX_SIDE) -> str:
     """Encode class ids as a palette PNG in the classes' colours; IGNORE is transparent."""
-    picture = Image.fromarray(shrink(label_HW, nearest=True))  # 8-bit grey; the palette turns it into "P"
+    picture = Image.fromarray(shrink(label_HW, nearest=True, side=side))  # 8-bit grey; the palette turns it into "P"
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(colors_C3)] = colors_C3
     picture.putpalette(palette.tobytes())
@@ -68,6 +69,19 @@ def change_map(
     was, now = before_HW == truth_HW, after_HW == truth_HW
     change_HW = np.select([now & ~was, was & ~now, ~was & ~now], [FIXED, BROKEN, STILL_WRONG], RIGHT).astype(np.uint8)
     return np.where(truth_HW == IGNORE, np.uint8(IGNORE), change_HW)
+
+
+def error_uri(
+    image: NDArray[Any], truth_HW: NDArray[np.uint8], prediction_HW: NDArray[np.uint8], side: int = MAX_SIDE
+) -> str:
+    """Encode the image in pale grey with wrong pixels in WRONG_COLOR; pixels without a truth are dark."""
+    grey_HW = rgb8(shrink(image, side=side)).mean(axis=2)
+    truth, prediction = (shrink(map_HW, nearest=True, side=side) for map_HW in (truth_HW, prediction_HW))
+    shown = np.repeat(115 + 0.5 * grey_HW[..., None], 3, axis=2)
+    wrong = (truth != IGNORE) & (truth != prediction)
+    shown[wrong] = 0.3 * shown[wrong] + 0.7 * WRONG_COLOR
+    shown[truth == IGNORE] *= 0.35
+    return _uri(Image.fromarray(shown.astype(np.uint8)), "JPEG", quality=80, subsampling=0)
 
 
 def place_names(label_HW: NDArray[np.uint8], names: Sequence[str]) -> tuple[Tag, ...]:
@@ -92,10 +106,10 @@ def place_names(label_HW: NDArray[np.uint8], names: Sequence[str]) -> tuple[Tag,
     return tuple(tags)
 
 
-def shrink(array: NDArray[Any], nearest: bool = False) -> NDArray[Any]:
-    """Scale down so that no side exceeds MAX_SIDE; smaller arrays stay as they are."""
+def shrink(array: NDArray[Any], nearest: bool = False, side: int = MAX_SIDE) -> NDArray[Any]:
+    """Scale down so that no side exceeds `side`; smaller arrays stay as they are."""
     height, width = array.shape[:2]
-    factor = MAX_SIDE / max(height, width)
+    factor = side / max(height, width)
     if factor >= 1:
         return array
     size = (max(1, round(width * factor)), max(1, round(height * factor)))

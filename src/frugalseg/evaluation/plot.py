@@ -4,7 +4,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from frugalseg.evaluation.compare import CurvePoint
@@ -12,6 +12,7 @@ from frugalseg.evaluation.wording import duration, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.transforms import BboxBase
 
 # matplotlib writes these; we replace them by CSS variables, so one drawing serves light, dark and paper
@@ -35,20 +36,12 @@ def curve_svg(points: Sequence[CurvePoint], size_in: tuple[float, float], salt: 
 
     Points without a score (NaN) are left out; without any point there is no drawing but an empty text.
     """
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     points = [point for point in points if math.isfinite(point.miou + point.human_minutes)]
     if not points:
         return ""
-    text, narrow = io.StringIO(), size_in[0] < 6
-    bare = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 11.0}
-    with matplotlib.rc_context(style), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a name in a script the measuring font lacks is drawn by the browser's
-        figure = Figure(figsize=size_in, dpi=DPI, layout="constrained")
-        FigureCanvasSVG(figure)
+    narrow = size_in[0] < 6
+
+    def draw(figure: "Figure") -> None:
         axes = figure.add_subplot()
         _scale(axes, points, narrow)
         _dress(axes)
@@ -58,8 +51,26 @@ def curve_svg(points: Sequence[CurvePoint], size_in: tuple[float, float], salt: 
             members = sorted((p for p in points if p.series == series), key=lambda point: point.human_minutes)
             _draw_series(axes, members, places, SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)])
         _name_points(axes, _named(points), places, letters=26 if narrow else 40)
+
+    return svg_of(draw, size_in, salt, "mIoU against people's time")
+
+
+def svg_of(draw: Callable[["Figure"], None], size_in: tuple[float, float], salt: str, label: str) -> str:
+    """Return what `draw` draws as SVG for the page; `label` says what it is to those who cannot see it."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    text = io.StringIO()
+    bare = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 11.0}
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name in a script the measuring font lacks is drawn by the browser's
+        figure = Figure(figsize=size_in, dpi=DPI, layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure)
         figure.savefig(text, format="svg", transparent=True, metadata=bare)
-    return _for_page(text.getvalue())
+    return _for_page(text.getvalue(), label)
 
 
 def _scale(axes: "Axes", points: Sequence[CurvePoint], narrow: bool) -> None:
@@ -83,8 +94,14 @@ def _scale(axes: "Axes", points: Sequence[CurvePoint], narrow: bool) -> None:
 
 
 def _dress(axes: "Axes") -> None:
+    axes.set_ylabel("mIoU, %")
+    dress(axes)
+
+
+def dress(axes: "Axes") -> None:
+    """Draw the axes quietly: names and numbers in soft ink, thin lines across, none at the sides."""
     axes.xaxis.label.set_color(SOFT)
-    axes.set_ylabel("mIoU, %", color=SOFT)
+    axes.yaxis.label.set_color(SOFT)
     axes.minorticks_off()
     axes.locator_params(axis="y", integer=True, nbins=6)
     axes.tick_params(length=0, colors=SOFT, pad=6)
@@ -181,12 +198,12 @@ def _meet(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _for_page(svg: str) -> str:
+def _for_page(svg: str, label: str) -> str:
     """Keep the <svg> element alone, without its size, its style sheet and its namespaces, in the page's colours."""
     head, body = svg[svg.index("<svg") :].split(">", 1)
     view_box = re.search(r'viewBox="[^"]*"', head)
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
-    svg = f'<svg role="img" aria-label="mIoU against people\'s time" {view_box[0] if view_box else ""}>{body}'
+    svg = f'<svg role="img" aria-label="{label}" {view_box[0] if view_box else ""}>{body}'
     for color, variable in CSS_OF.items():
         svg = svg.replace(f": {color}", f": var({variable})")
     return svg.replace("xlink:href", "href").strip()

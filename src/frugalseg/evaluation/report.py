@@ -9,13 +9,21 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from frugalseg.evaluation import panels, pictures, tables, wording
+from frugalseg.evaluation import calibration, panels, pictures, tables, wording
+from frugalseg.evaluation.confusion_table import confusion_matrix
+from frugalseg.evaluation.drift_words import drift_card
+from frugalseg.evaluation.exhibits import check_words
+from frugalseg.evaluation.gallery import GalleryGroup, gallery_groups, spread
 from frugalseg.evaluation.plot import curve_svg
+from frugalseg.evaluation.reliability import BINS
+from frugalseg.evaluation.reliability_plot import reliability_svg
 from frugalseg.evaluation.report_data import EvaluatedModel, LedgerRow, ReportData, Role, ShownFrame, StageRecord
 
 __all__ = ["EvaluatedModel", "LedgerRow", "ReportData", "Role", "ShownFrame", "StageRecord", "render", "write_report"]
 
 WIDE_IN, NARROW_IN = (11.0, 4.6), (4.8, 4.4)  # the curve on a desk and on a phone
+SQUARE_IN = (5.6, 5.6)  # the reliability diagram on a desk
+MOST_LINES = 20  # problems and remarks of `check`; the rest stands on its own page
 
 
 def write_report(path: Path, data: ReportData) -> None:
@@ -78,6 +86,52 @@ def _context(data: ReportData) -> dict[str, Any]:
         "unknown": tables.UNKNOWN,
         "ledger_total": tables.ledger_total(data.ledger),
         "total_wall_s": sum(stage.wall_s for stage in data.stages),
+        **_model_sections(data),
+        **_data_sections(data),
+    }
+
+
+def _model_sections(data: ReportData) -> dict[str, Any]:
+    """What the template names of the last model: confusions, calibration, gallery."""
+    from markupsafe import Markup
+
+    after = data.steps[-1] if data.steps else None
+    rows = calibration.calibration_rows(data)
+    told = [row for row in rows if after is not None and row.name == after.name]
+    compared = [row for row in rows if data.steps and row.name == data.steps[0].name and row not in told] + told
+    diagrams = [
+        Markup(reliability_svg([row.curve for row in compared], size, f"reliability-{name}"))
+        for size, name in ((SQUARE_IN, "wide"), (NARROW_IN, "narrow"))
+    ]
+    return {
+        "matrix": confusion_matrix(after, data.classes) if after is not None else None,
+        "calibration_rows": rows if told else (),
+        "calibration_words": calibration.in_words(told[0]) if told else "",
+        "diagrams": diagrams,
+        "compared": [row.name for row in reversed(compared)],
+        "least_trusted": calibration.least_trusted(data.reliability[told[0].name], data.classes) if told else (),
+        "bins": BINS,
+        "gallery": _gallery(data),
+        "gallery_spread": spread(data.gallery) if data.gallery else "",
+        "wrong_color": panels.css_color(pictures.WRONG_COLOR),
+    }
+
+
+def _gallery(data: ReportData) -> tuple[GalleryGroup, ...]:
+    if data.gallery is None:
+        return ()
+    counted = [model.confusions for model in data.models if model.name == data.gallery.model]
+    return gallery_groups(data.gallery, counted[0] if counted else None, data.classes)
+
+
+def _data_sections(data: ReportData) -> dict[str, Any]:
+    """What the template names of the data: what `check` found, and drift."""
+    domains = data.check.domains if data.check else ()
+    return {
+        "drift_cards": [drift_card(pair, data.classes) for pair in data.drift.pairs] if data.drift else (),
+        "light_names": list(dict.fromkeys(name for domain in domains for name in domain.light)),
+        "check_words": check_words(data.check) if data.check else "",
+        "most_lines": MOST_LINES,
     }
 
 

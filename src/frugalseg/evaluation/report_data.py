@@ -13,6 +13,9 @@ from frugalseg.core.errors import DataError
 from frugalseg.core.records import Answer, Query, Verdict
 from frugalseg.evaluation.compare import RESAMPLES, CurvePoint, Interval, bootstrap_classes, bootstrap_interval
 from frugalseg.evaluation.confusion import Confusions, Scores, scores
+from frugalseg.evaluation.drift_findings import DriftFindings
+from frugalseg.evaluation.exhibits import DataCheck, Gallery
+from frugalseg.evaluation.reliability import Reliability
 
 
 class Role(StrEnum):
@@ -157,7 +160,8 @@ class ReportData:
     """Everything in a report. `models` may be empty (no labelled frames: nothing to score); so may the rest.
 
     `created` is a date as text (the report itself has no clock), `budget` the budget as the user wrote it, `notes`
-    are caveats printed under the headline.
+    are caveats printed under the headline. `reliability` is by model name; `drift` as the last step's network sees it;
+    `left_out` are sections that the stages gave no material for, each with the reason.
 
     Raises:
         DataError: a model scored over another number of classes, or two models of one name.
@@ -175,6 +179,11 @@ class ReportData:
     budget: str = ""
     notes: tuple[str, ...] = ()
     created: str = ""
+    reliability: Mapping[str, Reliability] = field(default_factory=dict)
+    gallery: Gallery | None = None
+    drift: DriftFindings | None = None
+    check: DataCheck | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         names = [model.name for model in self.models]

@@ -3,7 +3,7 @@
 Axis legend: N images, C classes or feature channels, B bands of the image, H x W pixels, h x w the body's coarser grid.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import ModelError
+
+LARGEST = 1e6  # of a normalisation's numbers
 
 
 class Outputs(NamedTuple):
@@ -32,7 +34,7 @@ class Normalization:
     """How a trunk wants its input: `(image[order] - mean) / std`; `mean` and `std` in the trunk's own channel order.
 
     Raises:
-        ModelError: lengths differ, `order` is no permutation, or a number is no finite (for `std`: positive) one.
+        ModelError: lengths differ, `order` is no permutation, or a number is absurd for images in [0, 1].
     """
 
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # ImageNet, RGB
@@ -41,8 +43,13 @@ class Normalization:
 
     def __post_init__(self) -> None:
         fits = len(self.mean) == len(self.std) == len(self.order) and sorted(self.order) == list(range(len(self.order)))
-        if not fits or not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std, default=0.0) <= 0:
-            raise ModelError(f"{self} is no normalisation: expected one finite mean, positive std and place a channel.")
+        # Written so that NaN fails; beyond these limits float32 overflows or the image is lost in rounding.
+        sane = all(abs(mean) <= LARGEST for mean in self.mean) and all(1 / LARGEST <= s <= LARGEST for s in self.std)
+        if not fits or not sane or not self.order:
+            raise ModelError(
+                f"{self} is no normalisation: expected one mean (up to ±{LARGEST:,.0f}), one std "
+                f"({1 / LARGEST:g} to {LARGEST:,.0f}) and one place for each channel of images in [0, 1]."
+            )
 
     def for_channels(self, channels: int) -> "Normalization":
         """Return the same for images of `channels` bands: the first three stay RGB, others get the average numbers."""
@@ -67,7 +74,8 @@ class Network(nn.Module):
     """A segmentation network that owns normalisation, padding to its stride and upsampling to the input's size.
 
     `body` maps normalised N x B x H x W images, H and W multiples of `stride` and at least `least_px`, to (logits on
-    any coarser or equal grid, features); its submodule `encoder` is what pretrained weights belong to.
+    any coarser or equal grid, features) or, with two outputs, (logits, features, auxiliary logits); its `encoder` is
+    what pretrained weights belong to.
     """
 
     mean: Tensor
@@ -111,15 +119,16 @@ class Network(nn.Module):
         """Return logits N x C x H x W for images of any size and values in [0, 1].
 
         Raises:
-            ModelError: not four axes, the wrong number of bands, or no pixels.
+            ModelError: not four axes, the wrong number of bands, no pixels, integers, or, while training, too few
+                pixels for the network's BatchNorm.
         """
-        size_HW = self._checked_size(images_NBHW)
+        height, width = self._checked_size(images_NBHW)
         padded_NBHW = pad_to_multiple(self._normalize(images_NBHW), self.stride, self.least_px)
-        logits_NChw, features = self.body(padded_NBHW)
-        logits_NCHW = logits_NChw
-        if logits_NChw.shape[-2:] != padded_NBHW.shape[-2:]:
-            logits_NCHW = functional.interpolate(logits_NChw, padded_NBHW.shape[-2:], mode="bilinear")
-        return Outputs(logits_NCHW[..., : size_HW[0], : size_HW[1]], None, features)
+        logits_NChw, features, *aux_NChw = self._learn(padded_NBHW) if self.training else self.body(padded_NBHW)
+        logits_NCHW, *aux_NCHW = (
+            upsample(logits, padded_NBHW.shape[-2:])[..., :height, :width] for logits in (logits_NChw, *aux_NChw)
+        )
+        return Outputs(logits_NCHW, aux_NCHW[0] if aux_NCHW else None, features)
 
     def parameter_groups(self, lr: float, head_lr_factor: float = 1.0) -> list[dict[str, Any]]:
         """Return two groups for an optimizer: the encoder at `lr`, everything else at `lr * head_lr_factor`."""
@@ -134,13 +143,32 @@ class Network(nn.Module):
     @property
     def encoder(self) -> nn.Module:
         """The part that pretrained weights belong to."""
-        return self.body.get_submodule("encoder")
+        encoder = self.body.encoder
+        assert isinstance(encoder, nn.Module)
+        return encoder
+
+    def _learn(self, padded_NBHW: Tensor) -> tuple[Tensor, ...]:
+        try:
+            outputs: tuple[Tensor, ...] = self.body(padded_NBHW)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ModelError(
+                f"{self.name}: a batch of {' x '.join(map(str, padded_NBHW.shape))} leaves a BatchNorm layer one value "
+                "a channel, whose variance it cannot learn. Train on larger batches or images (batch_size, height)."
+            ) from error
+        return outputs
 
     def _checked_size(self, images_NBHW: Tensor) -> tuple[int, int]:
         if images_NBHW.ndim != 4 or images_NBHW.shape[1] != self.channels or 0 in images_NBHW.shape:
             raise ModelError(
                 f"{self.name} was built for images N x {self.channels} x height x width, got "
                 f"{' x '.join(map(str, images_NBHW.shape))}. Build it with `channels` = the images' number of bands."
+            )
+        if not images_NBHW.is_floating_point():
+            raise ModelError(
+                f"{self.name} takes images as floating-point numbers in [0, 1], got {images_NBHW.dtype}. "
+                "Divide 8-bit images by 255 first: images.float() / 255."
             )
         return images_NBHW.shape[2], images_NBHW.shape[3]
 
@@ -153,15 +181,26 @@ class Network(nn.Module):
         return (images_NBHW - self.mean) / self.std
 
 
-def pad_to_multiple(images_NBHW: Tensor, stride: int, least_px: int = 1) -> Tensor:
-    """Return the images with their last row and column repeated until both sizes suit a network.
+def upsample(maps_NChw: Tensor, size_HW: Sequence[int]) -> Tensor:
+    """Return maps at another size, bilinearly with half-pixel centres; the same tensor where the size is the same."""
+    if tuple(maps_NChw.shape[-2:]) == tuple(size_HW):
+        return maps_NChw
+    return functional.interpolate(maps_NChw, tuple(size_HW), mode="bilinear")
 
-    Suitable are multiples of `stride` from `least_px` on.
-    """
-    bottom, right = (-(-max(size, least_px) // stride) * stride - size for size in images_NBHW.shape[-2:])
-    if not (bottom or right):
+
+def padded_size(size_HW: Sequence[int], stride: int, least_px: int = 1) -> tuple[int, int]:
+    """Return the next size that suits a network: multiples of `stride` from `least_px` on."""
+    height, width = (-(-max(length, least_px) // stride) * stride for length in size_HW)
+    return height, width
+
+
+def pad_to_multiple(images_NBHW: Tensor, stride: int, least_px: int = 1) -> Tensor:
+    """Return the images with their last row and column repeated until both sizes suit a network."""
+    height, width = images_NBHW.shape[-2:]
+    padded_height, padded_width = padded_size((height, width), stride, least_px)
+    if (padded_height, padded_width) == (height, width):
         return images_NBHW
-    return functional.pad(images_NBHW, (0, right, 0, bottom), mode="replicate")
+    return functional.pad(images_NBHW, (0, padded_width - width, 0, padded_height - height), mode="replicate")
 
 
 def adapt_input_weight(weight_OBkk: Tensor, channels: int) -> Tensor:

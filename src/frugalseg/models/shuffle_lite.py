@@ -20,6 +20,7 @@ TRUNK_INPUT = Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), order=(2,
 STAGES = ((24, 48, 4), (48, 96, 8), (96, 192, 4))  # channels in, channels out, blocks
 LEVELS = (24, 48, 96, 192)  # channels at strides 4, 8, 16, 32
 STRIDE = 4  # coarser grids may be ragged: the decoder crops
+LEAST_PX = 33  # two cells on the coarsest grid: BatchNorm cannot learn from one
 WIDTH = 64
 
 
@@ -133,4 +134,5 @@ class ShuffleLite(nn.Module):
 
 def shuffle_lite(classes: ClassSet, channels: int = 3) -> Network:
     """Return the network with random weights (from torch's generator)."""
-    return Network(ShuffleLite(len(classes), channels), "shuffle_lite", classes, channels, STRIDE, TRUNK_INPUT)
+    body = ShuffleLite(len(classes), channels)
+    return Network(body, "shuffle_lite", classes, channels, STRIDE, TRUNK_INPUT, LEAST_PX)

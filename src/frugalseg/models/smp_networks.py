@@ -1,16 +1,14 @@
 """Architectures of segmentation-models-pytorch (smp) over the encoders of smp and timm.
 
 smp takes seconds to import, so it is imported where a network is built and nowhere else. Three things are mended:
-logits are upsampled by `Network` (half-pixel centres, where smp aligns corners); a decoder's BatchNorm that sees one
-value a channel (global pooling and a batch of one, as in AdvEnt's 1 + 1) uses its running statistics, where torch
-raises; and encoders made for one image size take any, where timm lets them.
+logits are upsampled by `Network` (half-pixel centres, where smp aligns corners); a BatchNorm that sees one value a
+channel (global pooling and a batch of one, as in AdvEnt's 1 + 1) uses its running statistics, where torch raises; and
+encoders made for one image size take any, where timm lets them.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,6 +16,7 @@ from frugalseg.core.choose import nearest, unknown_name
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import ModelError, UnknownNameError
 from frugalseg.models.network import Network, Normalization
+from frugalseg.models.timm_trunks import ENCODER_NAME, brief, floats, no_hub, timm_normalization, try_sizes
 
 HALF = Normalization(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 HALF_FAMILIES = ("inception", "xception")  # smp's encoders that were trained so; the others had ImageNet's numbers
@@ -25,7 +24,6 @@ LEAST_PX = {"pan": 128}  # its pyramid halves the stride-16 grid three times
 COARSER = {"dpt": 2}  # its decoder halves the encoder's last grid once more
 # What timm's families made for one image size must be told to take any.
 ANY_SIZE: tuple[dict[str, bool], ...] = ({"strict_img_size": False}, {"dynamic_img_size": True}, {})
-ENCODER_NAME = re.compile(r"[A-Za-z0-9_.\-]+")  # timm would follow hf-hub:… and local-dir:…
 
 
 class Encoder(NamedTuple):
@@ -36,8 +34,10 @@ class Encoder(NamedTuple):
     normalization: Normalization
 
 
-def smp_network(name: str, classes: ClassSet, channels: int, from_hub: bool) -> Network:
+def smp_network(name: str, classes: ClassSet, channels: int, from_hub: bool, others: Iterable[str] = ()) -> Network:
     """Return `architecture:encoder` with random weights (from torch's generator), or with the hub's in its encoder.
+
+    `others` are names of architectures to mention where `name` is none of smp's.
 
     Raises:
         UnknownNameError: no such architecture or encoder.
@@ -45,21 +45,22 @@ def smp_network(name: str, classes: ClassSet, channels: int, from_hub: bool) -> 
     """
     architecture, _, encoder_name = name.partition(":")
     architecture = architecture.lower().replace("_", "")
-    kind = _architecture(architecture, name)
+    kind = _architecture(architecture, name, others)
     encoder = find_encoder(encoder_name, from_hub)
     model = _create(kind, name, encoder, channels, len(classes), from_hub)
     if architecture == "dpt":
         model.encoder.model.prune_intermediate_layers(1, prune_norm=True, prune_head=True)  # unused: no gradient ever
+    stride = model.encoder.output_stride * COARSER.get(architecture, 1)
     network = Network(
         SmpBody(model.encoder, model.decoder, model.segmentation_head),
         name,
         classes,
         channels,
-        model.encoder.output_stride * COARSER.get(architecture, 1),
+        stride,
         encoder.normalization,
-        LEAST_PX.get(architecture, 1),
+        LEAST_PX.get(architecture, stride + 1),  # two cells on the coarsest grid: BatchNorm cannot learn from one
     )
-    _try_sizes(network)
+    try_sizes(network)
     return network
 
 
@@ -71,7 +72,7 @@ class SmpBody(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.head = head.head if hasattr(head, "head") else head[0]  # without smp's upsampling
-        _tolerate_single_values(self.decoder)
+        _tolerate_single_values(self)
 
     def forward(self, images_NBHW: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and features on the decoder's grid."""
@@ -122,8 +123,7 @@ def find_encoder(name: str, from_hub: bool = False) -> Encoder:
     if ENCODER_NAME.fullmatch(bare) and timm.is_model(bare):
         config = timm.get_pretrained_cfg(bare)
         has_weights = config is not None and config.has_weights
-        usual = Normalization(_floats(config.mean), _floats(config.std)) if config is not None else Normalization()
-        return Encoder(f"tu-{bare}", True if has_weights else None, usual)
+        return Encoder(f"tu-{bare}", True if has_weights else None, timm_normalization(bare))
     known = [*encoders, *timm.list_models()]
     guess = nearest(bare, known)
     raise UnknownNameError(
@@ -133,12 +133,12 @@ def find_encoder(name: str, from_hub: bool = False) -> Encoder:
     )
 
 
-def _architecture(architecture: str, name: str) -> Any:
+def _architecture(architecture: str, name: str, others: Iterable[str]) -> Any:
     import segmentation_models_pytorch as smp
 
     known: dict[str, Any] = smp.MODEL_ARCHITECTURES_MAPPING
     if architecture not in known:
-        raise UnknownNameError(f"Network {name!r}: {unknown_name('architecture', architecture, known)}")
+        raise UnknownNameError(f"Network {name!r}: {unknown_name('architecture', architecture, [*known, *others])}")
     return known[architecture]
 
 
@@ -155,8 +155,8 @@ def _create(kind: Any, name: str, encoder: Encoder, channels: int, classes: int,
                     raise
     except Exception as error:  # whatever smp, timm and the hub's client raise
         if from_hub:
-            raise ModelError(_no_hub(name, error)) from error
-        raise ModelError(f"{name}: this encoder does not go with this architecture: {_brief(error)}") from error
+            raise ModelError(no_hub(name, error)) from error
+        raise ModelError(f"{name}: this encoder does not go with this architecture: {brief(error)}") from error
 
 
 def _has_fixed_size(encoder: str) -> bool:
@@ -166,43 +166,13 @@ def _has_fixed_size(encoder: str) -> bool:
     return config is not None and config.fixed_input_size
 
 
-@torch.no_grad()
-def _try_sizes(network: Network) -> None:
-    """Look at one small image, not square: some encoders can be built but take one size of image only."""
-    side = max(2 * network.stride, network.least_px)
-    network.eval()
-    try:
-        network(torch.zeros(1, network.channels, side, side + network.stride))
-    except Exception as error:
-        raise ModelError(
-            f"{network.name}: this encoder does not take images of any size: {_brief(error)}\n"
-            "Choose another, e.g. a convolutional one such as resnet50 or convnext_tiny."
-        ) from error
-    network.train()
-
-
 def _from_hub(name: str, pretrained: str) -> Normalization:
     from segmentation_models_pytorch.encoders import get_preprocessing_params
 
     try:
         given: Mapping[str, Any] = get_preprocessing_params(name, pretrained)
     except Exception as error:
-        raise ModelError(_no_hub(name, error)) from error
+        raise ModelError(no_hub(name, error)) from error
     top = max(given["input_range"])  # 255 for weights trained on 0 … 255
-    mean, std = (tuple(value / top for value in _floats(given[key])) for key in ("mean", "std"))
+    mean, std = (tuple(value / top for value in floats(given[key])) for key in ("mean", "std"))
     return Normalization(mean, std, (0, 1, 2) if given["input_space"] == "RGB" else (2, 1, 0))
-
-
-def _no_hub(name: str, error: Exception) -> str:
-    return (
-        f"{name}: the hub gave no weights ({_brief(error)}).\n"
-        "Is this machine online? Otherwise download them elsewhere and give the file, or none."
-    )
-
-
-def _floats(values: Iterable[float]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
-
-
-def _brief(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0][:300] or type(error).__name__

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
+
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import ConfigError, ModelError
 from frugalseg.core.files import write_atomic
@@ -23,10 +25,16 @@ FIELDS = {"schema": int, "network": str, "channels": int, "classes": dict, "sha2
 
 
 def save_model(folder: Path, network: Network, extra: Mapping[str, Any]) -> None:
-    """Write a network to a folder; `extra` (plain JSON) is kept beside it, e.g. the input size it was trained at."""
+    """Write a network to a folder; `extra` (plain JSON) is kept beside it, e.g. the input size it was trained at.
+
+    Raises:
+        ModelError: the network holds NaN or infinity, so `load_model` would refuse it; nothing is written.
+    """
     from safetensors.torch import save
 
-    content = save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()})
+    state = network.state_dict()
+    check_state(state, state, f"{folder}: nothing was saved")
+    content = save({name: value.detach().cpu().contiguous() for name, value in state.items()})
     normalization = network.normalization
     info = {
         **extra,
@@ -50,6 +58,7 @@ def read_model_info(folder: Path) -> dict[str, Any]:
     """
     path = folder / INFO
     try:
+        _refuse_special(path)
         with open(path, "rb") as file:
             content = file.read(INFO_CAP + 1)
         if len(content) > INFO_CAP:
@@ -78,6 +87,7 @@ def load_model(folder: Path) -> Network:
     """
     info, path, where = read_model_info(folder), folder / WEIGHTS, str(folder / INFO)
     try:
+        _refuse_special(path)
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot read the weights: {error.strerror}.") from error
@@ -86,26 +96,42 @@ def load_model(folder: Path) -> Network:
             f"{path}: these are not the weights that {INFO} describes (sha256 differs). Copy the model again."
         )
     state = parse_safetensors(content, str(path))
-    try:
-        network = build(info["network"], ClassSet.from_dict(info["classes"], where), info["channels"])
-        _restore_normalization(network, info.get("normalization"))
-    except (ConfigError, ModelError) as error:
-        raise ModelError(f"{where}: {error}") from error
-    check_state(state, network.state_dict(), str(path))
+    plan = _build_on("meta", info, where)
+    check_state(state, plan.state_dict(), str(path))
+    network = _build_on("cpu", info, where)
     network.load_state_dict(state)
     return network.eval()
+
+
+def _build_on(device: str, info: Mapping[str, Any], where: str) -> Network:
+    """Build the network of a description. On `meta` it takes no memory: a name alone can claim billions of weights."""
+    try:
+        with torch.device(device):
+            network = build(info["network"], ClassSet.from_dict(info["classes"], where), info["channels"])
+        _restore_normalization(network, info.get("normalization"))
+    except (ConfigError, ModelError) as error:
+        if device == "meta" and "meta tensors" in str(error):  # an encoder that computes while it is built
+            return _build_on("cpu", info, where)
+        raise ModelError(f"{where}: {error}") from error
+    return network
 
 
 def _restore_normalization(network: Network, given: Any) -> None:
     """Install the saved numbers: weights from the hub may come with others than the same network without them."""
     if given is None:  # written by hand, or before the field was there: the network's own
         return
-    try:
-        mean, std = (tuple(float(value) for value in given[key]) for key in ("mean", "std"))
-        order = tuple(int(place) for place in given["order"])
-    except (TypeError, KeyError, ValueError) as error:
-        raise ModelError(f"`normalization` needs mean, std and order, a list each; got {given!r}.") from error
-    network.set_normalization(Normalization(mean, std, order))
+    kinds = {"mean": (int, float), "std": (int, float), "order": (int,)}
+    for key, kind in kinds.items():  # exact types: to Python a bool is an int, and int() takes 1.5 for a place
+        numbers = given.get(key) if isinstance(given, dict) else None
+        if not isinstance(numbers, list) or any(type(number) not in kind for number in numbers):
+            raise ModelError(f"`normalization` needs mean, std and order, a list of numbers each; {key} is none.")
+    network.set_normalization(Normalization(*(tuple(given[key]) for key in kinds)))
+
+
+def _refuse_special(path: Path) -> None:
+    """Refuse what is no file before it is opened: reading from a named pipe would wait for ever."""
+    if path.exists() and not path.is_file():
+        raise ModelError(f"{path}: this is no file.")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,10 @@
 """Weights files: read without executing anything in them, matched to an encoder, checked before they are used."""
 
+import hashlib
 import pickle
+import re
 import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ HEADER_CAP = 10_000_000  # bytes of a safetensors header; a real one has some 10
 SHOWN = 5  # keys named in a message; the rest is counted
 WRAPPERS = ("state_dict", "model_state_dict", "model")  # under which training scripts keep the tensors
 PREFIXES = ("", "module.", "encoder.", "module.encoder.", "backbone.", "model.", "body.encoder.")
+HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.\w+")  # torchvision's resnet101-63fe2227.pth: the start of its sha256
 
 
 def load_encoder(network: Network, path: Path) -> None:
@@ -30,7 +34,9 @@ def load_encoder(network: Network, path: Path) -> None:
         ModelError: no such file, not a weights file, keys or shapes that do not fit, or values that are not finite.
     """
     own = network.encoder.state_dict()
-    state = match_keys(read_weights(path), own)
+    state = read_weights(path)
+    published = getattr(network.encoder, "published", None)  # encoders whose layers are laid out unlike the file's
+    state = match_keys(published(state) if published else state, own)
     for key, value in state.items():
         if _differs_in_bands(value, own.get(key), network.channels):
             state[key] = adapt_input_weight(value, network.channels)
@@ -66,12 +72,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a weights file; nothing in it is executed.
 
     Raises:
-        ModelError: no such file, or not a file of tensors.
+        ModelError: no such file, not a file of tensors, or one that a checksum says was changed.
     """
     if not path.is_file():
         raise ModelError(f"{path}: there is no such weights file.")
+    _check_name(path)
     if path.suffix == ".safetensors":
         return parse_safetensors(path.read_bytes(), str(path))
+    _check_archive(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -106,9 +114,16 @@ def check_state(state: Mapping[str, Tensor], own: Mapping[str, Tensor], where: s
     """Check that tensors fit a network.
 
     Raises:
-        ModelError: listing missing and unexpected keys, differing shapes and kinds, and values that are not finite.
+        ModelError: listing missing and unexpected keys, differing shapes and kinds, tensors that are sparse, quantized
+            or without values, and values that are not finite.
     """
     both = [key for key in own if key in state]
+    # Only these are looked into: a shape that fits is one that memory was found for.
+    alike = [
+        key
+        for key in both
+        if is_plain(state[key]) and state[key].shape == own[key].shape and not state[key].is_complex()
+    ]
     wrong = {
         "missing": [key for key in own if key not in state],
         "unexpected": [key for key in state if key not in own],
@@ -122,12 +137,53 @@ def check_state(state: Mapping[str, Tensor], own: Mapping[str, Tensor], where: s
             for key in both
             if state[key].is_floating_point() != own[key].is_floating_point() or state[key].is_complex()
         ],
-        "not finite": [key for key in both if not bool(torch.isfinite(state[key]).all())],
+        "not plain numbers": [key for key in both if not is_plain(state[key])],
+        # As the network will hold them: 1e300 is finite in a file of doubles and infinite here.
+        "not finite": [key for key in alike if not bool(torch.isfinite(state[key].to(own[key].dtype)).all())],
+        "negative variance": [key for key in alike if key.endswith("running_var") and bool((state[key] < 0).any())],
     }
     lines = [f"  {kind} ({len(names)}): {_shortened(names)}" for kind, names in wrong.items() if names]
     if lines:
         lines.append(f"The network has {len(own)} tensors, {len(both)} of them are in the file.")
         raise ModelError(f"{where}: these weights do not fit the network.\n" + "\n".join(lines))
+
+
+def is_plain(value: Tensor) -> bool:
+    """Return whether a tensor is an ordinary array with values: not sparse, quantized, nested or on no device."""
+    return value.layout == torch.strided and not (value.is_meta or value.is_quantized or value.is_nested)
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a file whose name carries the start of another sha256, as published weights' names do."""
+    match = HASH_IN_NAME.search(path.name)
+    if not match or match[1].isdecimal():  # a date
+        return
+    with open(path, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if not sha256.startswith(match[1]):
+        raise ModelError(
+            f"{path}: its name says that its sha256 begins with {match[1]}, but that begins with {sha256[:8]}: it is "
+            "damaged or another file.\nFetch it again; or rename it, if that part of its name is something else."
+        )
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a file of torch.save with a wrong checksum (torch does not look), or that unpacks to more than it is."""
+    with open(path, "rb") as file:
+        if file.read(4) != b"PK\x03\x04":  # not a zip archive: torch's format before 1.6, which has no checksums
+            return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [entry.filename for entry in archive.infolist() if entry.compress_type != zipfile.ZIP_STORED]
+            damaged = None if packed else archive.testzip()
+    except Exception as error:  # zipfile raises BadZipFile, EOFError, RuntimeError, NotImplementedError, …
+        raise ModelError(f"{path}: damaged, or no weights file: {_first_line(error)}") from error
+    if packed:
+        raise ModelError(f"{path}: {packed[0]} in it is compressed, which torch.save never does. Save it again.")
+    if damaged:
+        raise ModelError(
+            f"{path}: {damaged} in it is not what was saved (its checksum differs). Copy or fetch the file again."
+        )
 
 
 def _tensors(state: Any, path: Path) -> dict[str, Tensor]:
@@ -140,9 +196,10 @@ def _tensors(state: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _differs_in_bands(value: Tensor, own: Tensor | None, channels: int) -> bool:
-    if own is None or value.ndim != 4 or own.ndim != 4:
+    if own is None or value.ndim != 4 or own.ndim != 4 or not is_plain(value):
         return False
-    return own.shape[1] == channels and value.shape[1] == 3 != channels and value.shape[2:] == own.shape[2:]
+    same = value.shape[0] == own.shape[0] and value.shape[2:] == own.shape[2:]
+    return same and own.shape[1] == channels and value.shape[1] == 3 != channels
 
 
 def _canonical(key: str) -> str:

@@ -18,6 +18,7 @@ import torch
 
 from frugalseg.core.errors import CheckpointError
 from frugalseg.core.files import write_atomic
+from frugalseg.models.weights import is_plain
 
 KEEP = 2
 ROOM = 2.5  # free space asked for, in sizes of the last checkpoint: a temporary file, the new one and some air
@@ -61,13 +62,13 @@ class CheckpointFolder:
         """Return (step, state) of the newest whole checkpoint, or None where none was ever saved.
 
         Raises:
-            CheckpointError: there are checkpoints and none of them is whole.
+            CheckpointError: there are checkpoints and none of them is whole, or one holds more than tensors.
         """
         found = self._newest_first()
         for step, path in found:
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest() == path.name.split(".")[1]:
-                state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+                state = _read(content, path, device)
                 if _finite(state):
                     return step, state
         if found:
@@ -86,9 +87,23 @@ class CheckpointFolder:
         return sorted(found, reverse=True)
 
 
+def _read(content: bytes, path: Path, device: torch.device | str) -> dict[str, Any]:
+    try:
+        state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        if isinstance(state, dict):
+            return state
+        problem = f"it holds a {type(state).__name__}"
+    except Exception as error:  # torch raises whatever its unpickler or its zip reader raise
+        problem = (str(error).splitlines() or [type(error).__name__])[0][:300]
+    raise CheckpointError(
+        f"{path}: this is no checkpoint of ours, although its name fits its content: {problem}\n"
+        f"Nothing in it was run. Remove it, or the folder {path.parents[1]}, and start the same command again."
+    )
+
+
 def _finite(state: Any) -> bool:
     if isinstance(state, torch.Tensor):
-        return bool(torch.isfinite(state).all())
+        return is_plain(state) and bool(torch.isfinite(state).all())
     if isinstance(state, dict):
         return all(_finite(value) for value in state.values())
     return not isinstance(state, list | tuple) or all(_finite(value) for value in state)

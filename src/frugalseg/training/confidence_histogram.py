@@ -92,28 +92,34 @@ class ConfidenceHistogram:
         """Add another worker's counts."""
         self.counts += other.counts
 
-    def thresholds(self, ratio: float) -> Thresholds:
-        """Return each class's confidence at rank max(1, round(ratio * N_c)) from the top (CBST, algorithm 2)."""
-        return self._at_ranks(self.counts, ratio)
+    def thresholds(self, ratio: float, shared: bool = False) -> Thresholds:
+        """Return the confidence at rank max(1, round(ratio * N_c)) from the top, of each class (CBST, algorithm 2).
 
-    def shared_threshold(self, ratio: float) -> Thresholds:
-        """Return one threshold for all classes, at rank max(1, round(ratio * N)) of all pixels (ST, algorithm 1)."""
-        pooled = self._at_ranks(self.counts.sum(axis=0, keepdims=True), ratio)
-        classes = len(self.counts)
-        return Thresholds(
-            bits=np.repeat(pooled.bits, classes),
-            doubt=np.repeat(pooled.doubt, classes),
-            pixels=self.counts.sum(axis=1),
-        )
-
-    @staticmethod
-    def _at_ranks(counts: NDArray[np.int64], ratio: float) -> Thresholds:
-        pixels = counts.sum(axis=1)
-        ranks = np.maximum(1, np.floor(ratio * pixels + 0.5)).astype(np.int64)
-        reached = counts.cumsum(axis=1) >= ranks[:, None]  # low u first: the most confident pixels
-        bits = np.where(pixels > 0, reached.argmax(axis=1), -1)
+        With `shared` it is one for all classes, at rank max(1, round(ratio * N)) of all pixels (ST, algorithm 1).
+        """
+        bits, pixels = ranked_bins(self.counts, ratio, shared)
         doubt = np.where(bits >= 0, bits_doubt(np.maximum(bits, 0)), 0.0)
         return Thresholds(bits=bits, doubt=doubt, pixels=pixels)
+
+    def labels(self, logits_CHW: Tensor, thresholds: Thresholds, ignore: int) -> Tensor:
+        """Return pseudo-labels, H x W uint8: `balanced_labels`."""
+        return balanced_labels(logits_CHW, thresholds, ignore)
+
+
+def ranked_bins(counts: NDArray[np.int64], ratio: float, shared: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each class the bin in which rank max(1, round(ratio * N_c)) lies (-1 without a pixel), and N_c.
+
+    Args:
+        counts: C x bins; the first bin holds the most confident pixels.
+        ratio: The share to keep.
+        shared: Rank all classes' pixels together; every class then has the same bin.
+    """
+    ranked = counts.sum(axis=0, keepdims=True) if shared else counts
+    pixels = ranked.sum(axis=1)
+    ranks = np.maximum(1, np.floor(ratio * pixels + 0.5)).astype(np.int64)
+    reached = ranked.cumsum(axis=1) >= ranks[:, None]
+    bits = np.where(pixels > 0, reached.argmax(axis=1), -1)
+    return np.broadcast_to(bits, len(counts)).copy(), counts.sum(axis=1)
 
 
 def balanced_labels(logits_CHW: Tensor, thresholds: Thresholds, ignore: int) -> Tensor:

@@ -1,6 +1,6 @@
 """What a method is given: the frames of both domains, with labels where there are any."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from frugalseg.core.errors import TrainingError
 from frugalseg.core.records import Frame, PartialLabel, Region
 from frugalseg.data.batches import DomainBatches, FramePool, Mining
 from frugalseg.data.masks import askable
+from frugalseg.data.rare_classes import RareClassSampler
 from frugalseg.models.network import Network
 from frugalseg.training.predict import Predictor
 from frugalseg.training.settings import TrainConfig
@@ -33,7 +34,8 @@ class DomainData:
     """Source frames with labels, target frames without, and people's answers on the target where there are any.
 
     `pixels_C` are the labelled source pixels of each class; `teacher` is the network of the stage before, which gives
-    pseudo-labels (it may be the very network that is to learn: take its predictions first).
+    pseudo-labels (it may be the very network that is to learn: take its predictions first); `pretrained` builds the
+    network as it is before it learns anything, where its trunk has pretrained weights.
     """
 
     source: FramePool | None
@@ -41,6 +43,7 @@ class DomainData:
     pixels_C: NDArray[np.int64] | None = None
     human: Human | None = None
     teacher: Network | None = None
+    pretrained: Callable[[], Network] | None = None
 
     def need_source(self, method: str) -> FramePool:
         """Return the source frames.
@@ -86,7 +89,11 @@ class DomainData:
 
 
 def batches(
-    config: TrainConfig, source: FramePool | None, target: FramePool | None, mining: Mining | None = None
+    config: TrainConfig,
+    source: FramePool | None,
+    target: FramePool | None,
+    mining: Mining | None = None,
+    rare: RareClassSampler | None = None,
 ) -> DomainBatches:
     """Return the batches that a method's settings ask for."""
     return DomainBatches(
@@ -97,6 +104,7 @@ def batches(
         seed=config.seed,
         augment_config=config,
         mining=mining,
+        rare=rare,
         threads=config.loader_threads,
     )
 

@@ -16,7 +16,7 @@ from frugalseg.training.class_weights import median_frequency_weights
 from frugalseg.training.ema import Ema
 from frugalseg.training.settings import TrainConfig
 
-Domain = Literal["source", "target"]
+Domain = Literal["source", "target", "mixed"]
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -39,6 +39,7 @@ class Learner:
         fabric: Device, precision, ranks.
         pixels_C: Labelled source pixels of each class, for the class weights; None for no weights.
         home: The domain whose statistics the finished network carries.
+        domains: Those with statistics of their own where the settings keep them apart.
     """
 
     def __init__(
@@ -48,11 +49,12 @@ class Learner:
         fabric: Fabric,
         pixels_C: NDArray[np.int64] | None,
         home: Domain = "target",
+        domains: tuple[Domain, ...] = ("source", "target"),
     ) -> None:
         self.network, self._config, self._fabric = network.to(fabric.device), config, fabric
         self.class_weights = None if pixels_C is None else self.weights_for(pixels_C)
-        domains: tuple[Domain, ...] = ("source", "target") if config.batch_statistics == "per_domain" else ()
-        self.statistics = DomainStatistics(network, domains, home)
+        apart = config.batch_statistics == "per_domain"
+        self.statistics = DomainStatistics(network, domains if apart else (), home)
         self.ema = Ema(network, config.ema) if config.ema else None
         self.begin()
 
@@ -109,9 +111,12 @@ class Learner:
         """Return the network to predict with: the moving average where there is one."""
         return self.ema.network if self.ema else self.network
 
-    def finish(self, target_images: Callable[[], Iterator[Tensor]]) -> Network:
-        """Return the finished network, its statistics recomputed on target images if the settings say so."""
-        network = self.best_network()
+    def finish(self, target_images: Callable[[], Iterator[Tensor]], average: bool = True) -> Network:
+        """Return the finished network, its statistics recomputed on target images if the settings say so.
+
+        It is the moving average where there is one, unless `average` is False.
+        """
+        network = self.best_network() if average else self.network
         if self._config.recompute_statistics:
             recompute(network, _on_device(target_images(), self._fabric.device))
         return network.eval()

@@ -1,13 +1,16 @@
 """Losses and the one entropy of the product, from logits. N images, C classes, H x W pixels."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.records import HUMAN
+from frugalseg.models.network import Outputs
 
 
 def cross_entropy(logits_NCHW: Tensor, labels_NHW: Tensor, class_weights_C: Tensor | None = None) -> Tensor:
@@ -23,10 +26,39 @@ def cross_entropy(logits_NCHW: Tensor, labels_NHW: Tensor, class_weights_C: Tens
     return total / max(float(mass), 1e-12)
 
 
+def outputs_cross_entropy(
+    outputs: Outputs, labels_NHW: Tensor, class_weights_C: Tensor | None, aux_weight: float
+) -> Tensor:
+    """Return the main output's cross entropy plus the auxiliary output's, where there is one, times `aux_weight`."""
+    loss = cross_entropy(outputs.logits, labels_NHW, class_weights_C)
+    if outputs.aux_logits is None:
+        return loss
+    return loss + aux_weight * cross_entropy(outputs.aux_logits, labels_NHW, class_weights_C)
+
+
 def entropy_NCHW(logits_NCHW: Tensor) -> Tensor:
     """Return the self-information map -p log p / log C of each class (ADVENT, equation 2); it sums to 0–1 over C."""
-    log_prob_NCHW = logits_NCHW.log_softmax(dim=1)
-    return -log_prob_NCHW.exp() * log_prob_NCHW / math.log(logits_NCHW.shape[1])
+    information: Tensor = _SelfInformation.apply(logits_NCHW)  # type: ignore[no-untyped-call]
+    return information
+
+
+class _SelfInformation(torch.autograd.Function):
+    """-p log p / log C with its gradient in closed form: half the time of torch's own, and one map kept, not four."""
+
+    @staticmethod
+    def forward(ctx: Any, logits_NCHW: Tensor) -> Tensor:
+        log_prob_NCHW = logits_NCHW.log_softmax(dim=1)
+        ctx.save_for_backward(log_prob_NCHW)
+        return log_prob_NCHW.exp().mul_(log_prob_NCHW).mul_(-1 / math.log(logits_NCHW.shape[1]))
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, upstream_NCHW: Tensor) -> Tensor:
+        (log_prob_NCHW,) = ctx.saved_tensors
+        prob_NCHW = log_prob_NCHW.exp()
+        by_log_prob_NCHW = (log_prob_NCHW + 1).mul_(prob_NCHW).mul_(upstream_NCHW)
+        by_log_prob_NCHW.mul_(-1 / math.log(log_prob_NCHW.shape[1]))
+        return by_log_prob_NCHW.sub_(prob_NCHW.mul_(by_log_prob_NCHW.sum(dim=1, keepdim=True)))  # through the softmax
 
 
 def entropy_NHW(logits_NCHW: Tensor) -> Tensor:

@@ -32,12 +32,72 @@ READERS = {
     "folder": Entry(
         "images/ and labels/ of PNG, JPEG or TIFF, with classes.toml", "ours", "frugalseg.data.readers.folder:read"
     ),
+    "cityscapes": Entry(
+        "Cityscapes: leftImg8bit/ and gtFine/ (labelIds or trainIds)",
+        "Cordts et al., CVPR 2016",
+        "frugalseg.data.readers.cityscapes:read",
+    ),
+    "gta5": Entry(
+        "GTA5: images/ and labels/ as palette PNG",
+        "Richter et al., ECCV 2016",
+        "frugalseg.data.readers.gta5:read",
+    ),
+    "synthia": Entry(
+        "SYNTHIA-RAND-CITYSCAPES: RGB/ and GT/LABELS/, 16 or 13 classes",
+        "Ros et al., CVPR 2016",
+        "frugalseg.data.readers.synthia:read",
+    ),
+    "camvid": Entry(
+        "CamVid as published (colours of 32 classes) or as in the SegNet tutorial",
+        "Brostow et al., ECCV 2008",
+        "frugalseg.data.readers.camvid:read",
+    ),
+    "carla": Entry(
+        "recordings of CARLA's RGB and semantic cameras",
+        "Dosovitskiy et al., CoRL 2017",
+        "frugalseg.data.readers.carla:read",
+    ),
+    "nthu": Entry(
+        "NTHU cross-city set: Rio, Rome, Taipei, Tokyo, with the ten-fold protocol",
+        "Chen et al., ICCV 2017",
+        "frugalseg.data.readers.nthu:read",
+    ),
+    "bdd100k": Entry(
+        "BDD100K's semantic segmentation, the layout of today or the older one",
+        "Yu et al., CVPR 2020",
+        "frugalseg.data.readers.bdd100k:read",
+    ),
 }
 
 NETWORKS = {
     "shuffle_lite": Entry(
         "ShuffleNetV2 0.5x with a light decoder, for CPUs and edge devices",
         "Ma et al., ECCV 2018; decoder ours",
+        "frugalseg.models.build:build",
+    ),
+    "deeplabv2:RESNET": Entry(
+        "DeepLab-v2 with two outputs (conv4, conv5) over a dilated ResNet of timm, e.g. deeplabv2:resnet101",
+        "Chen et al., TPAMI 2018; two outputs: Tsai et al., CVPR 2018",
+        "frugalseg.models.build:build",
+    ),
+    "fcn8s:VGG": Entry(
+        "FCN-8s over a VGG, e.g. fcn8s:vgg16; fcn8s:vgg16_fc512 has narrow fc6 and fc7",
+        "Long et al., CVPR 2015",
+        "frugalseg.models.build:build",
+    ),
+    "resnet38": Entry(
+        "wide ResNet-38, dilated; resnet38:8 starts with 8 channels instead of 64",
+        "Wu et al., Wider or Deeper, 2016, model A2",
+        "frugalseg.models.build:build",
+    ),
+    "vit:NAME": Entry(
+        "a vision transformer of timm (DINOv2, DINOv3, ...) with a light decoder, e.g. vit:vit_small_patch14_dinov2",
+        "Oquab et al., 2024; Siméoni et al., 2025; decoder ours",
+        "frugalseg.models.build:build",
+    ),
+    "hms:NETWORK": Entry(
+        "hierarchical multi-scale attention over any network, e.g. hms:shuffle_lite or hms:deeplabv3plus:resnet50",
+        "Tao et al., 2020",
         "frugalseg.models.build:build",
     ),
     "ARCHITECTURE:ENCODER": Entry(
@@ -57,8 +117,50 @@ METHODS = {
     "cbst": Entry(
         "class-balanced self-training in rounds",
         "Zou et al., ECCV 2018",
-        "frugalseg.adaptation.cbst:Cbst",
-        "frugalseg.adaptation.cbst:CbstConfig",
+        "frugalseg.adaptation.self_training:SelfTraining",
+        "frugalseg.adaptation.self_training:CbstConfig",
+    ),
+    "st": Entry(
+        "self-training in rounds with one confidence threshold for all classes",
+        "Zou et al., ECCV 2018, equation 5",
+        "frugalseg.adaptation.self_training:SelfTraining",
+        "frugalseg.adaptation.self_training:StConfig",
+    ),
+    "cbst_sp": Entry(
+        "cbst that also weighs where in the frame the source shows each class",
+        "Zou et al., ECCV 2018, equation 9",
+        "frugalseg.adaptation.self_training:SelfTraining",
+        "frugalseg.adaptation.self_training:CbstSpConfig",
+    ),
+    "st_sp": Entry(
+        "st that also weighs where in the frame the source shows each class",
+        "Zou et al., ECCV 2018, appendix B",
+        "frugalseg.adaptation.self_training:SelfTraining",
+        "frugalseg.adaptation.self_training:StSpConfig",
+    ),
+    "adaptsegnet": Entry(
+        "a discriminator makes the softmax maps of source and target alike",
+        "Tsai et al., CVPR 2018",
+        "frugalseg.adaptation.adaptsegnet:AdaptSegNet",
+        "frugalseg.adaptation.adaptsegnet:AdaptSegNetConfig",
+    ),
+    "minent": Entry(
+        "entropy on the target minimised directly, with an optional class-ratio prior",
+        "Vu et al., CVPR 2019, section 3.1",
+        "frugalseg.adaptation.minent:MinEnt",
+        "frugalseg.adaptation.minent:MinEntConfig",
+    ),
+    "advent": Entry(
+        "a discriminator makes the entropy maps of source and target alike",
+        "Vu et al., CVPR 2019, section 3.2",
+        "frugalseg.adaptation.advent:Advent",
+        "frugalseg.adaptation.advent:AdventConfig",
+    ),
+    "intrada": Entry(
+        "advent, then again from the target's easy frames to its hard ones",
+        "Pan et al., CVPR 2020",
+        "frugalseg.adaptation.intrada:IntraDa",
+        "frugalseg.adaptation.intrada:IntraDaConfig",
     ),
     "point_da": Entry(
         "source labels, people's points, pseudo-labels outside the selected cells",

@@ -1,5 +1,6 @@
 """`predict`: label maps for any images, from a model folder."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from PIL import Image
 
 from frugalseg.core.codec import read_image, write_label_png
 from frugalseg.core.config import load_config
-from frugalseg.core.errors import DataError, ReaderError
+from frugalseg.core.errors import DataError, ImageFileError, ReaderError
 from frugalseg.data.batches import to_uint8
+from frugalseg.data.listing import IMAGE_SUFFIXES, list_files
+from frugalseg.data.verify import verified
 from frugalseg.models.store import load_model, read_model_info
 from frugalseg.training.predict import PredictConfig, Predictor
 from frugalseg.workflow.stage import Options
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+OVERLAY = "_overlay.png"  # behind an image's name
+NAME_BYTES = 255  # of a file on all systems we know
 
 
 def predict(model: Path, images: Sequence[Path], out: Path, options: Options, overlay: bool = False) -> dict[str, Any]:
@@ -24,46 +28,57 @@ def predict(model: Path, images: Sequence[Path], out: Path, options: Options, ov
     A bad image is refused by name and the rest goes on.
 
     Raises:
-        ReaderError: no image, or two that would be written to one file.
+        ReaderError: two images would be written to one file.
     """
-    paths = _expand(images)
+    paths, refused = _expand(images)
     info, network = read_model_info(model), load_model(model)
     config = load_config(PredictConfig, options.config, options.overrides)
     if options.dry_run:
-        return {"images": len(paths), "out": str(out)}
+        return {"images": len(paths), "refused": refused, "out": str(out)}
     predictor = Predictor(network, (info["input_height"], info["input_width"]), config)
     colors = np.vstack([network.classes.colors, np.zeros((256 - len(network.classes), 3), np.uint8)])
-    refused = {}
-    for path, name in paths.items():
+    for reason in refused.values():
+        options.say(f"refused: {reason}")
+    predicted = 0
+    for path, seen in verified(list(paths)):
         try:
-            image = to_uint8(read_image(path))
-            ids = predictor.logits(image).argmax(dim=0).cpu().numpy().astype(np.uint8)
+            if isinstance(seen, str):
+                raise ImageFileError(seen)
+            image = to_uint8(read_image(path, sha256=seen.sha256))
         except DataError as error:
             refused[str(path)] = str(error)
             options.say(f"refused: {error}")
             continue
-        target = out / f"{name}.png"
+        ids = predictor.logits(image).argmax(dim=0).cpu().numpy().astype(np.uint8)
+        target = out / f"{paths[path]}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         write_label_png(target, ids)
         if overlay:
             mixed = (image[..., :3].astype(np.uint16) + colors[ids]) // 2
-            Image.fromarray(mixed.astype(np.uint8)).save(out / f"{name}_overlay.png")
-    return {"images": len(paths), "predicted": len(paths) - len(refused), "refused": refused, "out": str(out)}
+            Image.fromarray(mixed.astype(np.uint8)).save(out / f"{paths[path]}{OVERLAY}")
+        predicted += 1
+    refused = dict(sorted(refused.items()))
+    return {"images": predicted + len(refused), "predicted": predicted, "refused": refused, "out": str(out)}
 
 
-def _expand(images: Sequence[Path]) -> dict[Path, str]:
-    """Return image files and the name each prediction gets: its path below the folder given, without suffix."""
+def _expand(images: Sequence[Path]) -> tuple[dict[Path, str], dict[str, str]]:
+    """Return image files with the name each prediction gets (its path below the folder given), and what is refused."""
     found: dict[Path, str] = {}
+    refused: dict[str, str] = {}
     for path in images:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            found |= {file: file.relative_to(path).with_suffix("").as_posix() for file in inside}
+            listing = list_files(path, IMAGE_SUFFIXES)
+            found |= {file: name for name, file in listing.files.items()}
+            refused |= {entry.path: f"{entry.path}: {entry.reason}" for entry in listing.refused}
+            if not listing.files and not listing.refused:
+                refused[str(path)] = f"{path}: a folder without images ({' '.join(IMAGE_SUFFIXES)})."
         else:
             found[path] = path.stem
-    if not found:
-        raise ReaderError(f"{', '.join(map(str, images))}: no image here. Accepted: {' '.join(SUFFIXES)}.")
     names = sorted(found.values())
     twice = sorted({name for name, following in zip(names, names[1:], strict=False) if name == following})
     if twice:
         raise ReaderError(f"several images would be written to {twice[0]}.png. Predict their folders one by one.")
-    return found
+    for path in [path for path, name in found.items() if len(os.fsencode(Path(name).name + OVERLAY)) > NAME_BYTES]:
+        refused[str(path)] = f"{path}: the name is too long for the files that would be written. Shorten it."
+        del found[path]
+    return found, refused

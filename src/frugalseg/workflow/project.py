@@ -18,7 +18,9 @@ from frugalseg.core.files import write_atomic
 from frugalseg.core.records import Manifest
 from frugalseg.core.runs import RunInfo, list_runs
 from frugalseg.core.spec import Spec
+from frugalseg.data import class_sets
 from frugalseg.data.manifest import read_manifest, write_manifest
+from frugalseg.data.quarantine import read_quarantine, without
 from frugalseg.workflow import catalog
 
 DOMAINS = ("source", "target", "validation")
@@ -102,8 +104,15 @@ class Project:
         return (self.folder / "manifests" / domain).is_dir()
 
     def manifest(self, domain: str) -> Manifest:
-        """Return the manifest of `source`, `target` or `validation`."""
-        return read_manifest(self.manifest_folder(domain))
+        """Return the manifest of `source`, `target` or `validation`, without the frames in quarantine."""
+        folder = self.manifest_folder(domain)
+        return without(read_manifest(folder), read_quarantine(folder))
+
+    def quarantined(self, domain: str) -> int:
+        """Return how many frames of `domain` are in quarantine."""
+        folder = self.manifest_folder(domain)
+        names = read_quarantine(folder)
+        return len(names.keys() & read_manifest(folder).by_key.keys()) if names else 0
 
     def stage_config(self, kind: str, name: str, toml: Path | None, overrides: list[str]) -> Any:
         """Return the settings of a method or selector: defaults, settings/NAME.toml or `toml`, then `overrides`."""
@@ -153,7 +162,7 @@ class Project:
 def init_project(
     folder: Path,
     given: dict[str, Any],
-    classes: Path | None,
+    classes: str | Path | None,
     dry_run: bool = False,
     of_checkpoint: ClassSet | None = None,
 ) -> Project:
@@ -162,7 +171,7 @@ def init_project(
     Args:
         folder: The project's folder.
         given: Fields of ProjectSettings the user gave; the rest keeps its value or default.
-        classes: A classes.toml, or None for the source's (without a source: the target's).
+        classes: A classes.toml, or one of our class sets by name; None: the source's (without one: the target's).
         dry_run: Read and check everything, write nothing.
         of_checkpoint: Classes of the model the project starts from: its classes where no others are given.
 
@@ -211,10 +220,10 @@ def read_spec(text: str) -> Manifest:
 
 
 def _class_set(
-    folder: Path, manifests: dict[str, Manifest], classes: Path | None, of_checkpoint: ClassSet | None
+    folder: Path, manifests: dict[str, Manifest], classes: str | Path | None, of_checkpoint: ClassSet | None
 ) -> ClassSet:
     if classes:
-        return ClassSet.from_toml(classes)
+        return class_sets.find(classes)
     if (folder / "classes.toml").is_file():
         return ClassSet.from_toml(folder / "classes.toml")
     if of_checkpoint:
@@ -222,7 +231,10 @@ def _class_set(
     for domain in ("source", "validation", "target"):
         if domain in manifests and manifests[domain].classes.name != UNLISTED:
             return manifests[domain].classes
-    raise ConfigError(f"{folder}: no class list. Give --classes FILE (a classes.toml).")
+    raise ConfigError(
+        f"{folder}: no class list. Give --classes FILE (a classes.toml), or the name of one of ours: "
+        f"{', '.join(class_sets.names())}."
+    )
 
 
 def _toml(value: Any) -> str:

@@ -29,6 +29,7 @@ from frugalseg.evaluation.report import (
 )
 from frugalseg.models.store import load_model, read_model_info
 from frugalseg.training.predict import Predictor
+from frugalseg.workflow.exhibits import exhibits, reliabilities
 from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -66,6 +67,7 @@ class _Scored:
 def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
     scored = _scored(project, runs)
     models = tuple(map(_measured, scored))
+    shown = exhibits(project, runs, _last_step(scored))
     simulated = any(run.extra.get("simulated") for run in runs)
     note = "Answers were simulated from ground truth; the seconds are the cost model's, not measured."
     return ReportData(
@@ -81,7 +83,18 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
         budget=project.settings.budget,
         notes=(note,) if simulated else (),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        reliability=reliabilities([(item.name, item.evaluation) for item in scored]),
+        gallery=shown.gallery,
+        drift=shown.drift,
+        check=shown.check,
+        left_out=shown.left_out,
     )
+
+
+def _last_step(scored: list[_Scored]) -> tuple[str, RunInfo] | None:
+    """Return name and evaluation of the model that the report's details are about."""
+    steps = [item for item in scored if item.role is Role.STEP]
+    return (steps[-1].name, steps[-1].evaluation) if steps else None
 
 
 def _measured(item: _Scored) -> EvaluatedModel:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from frugalseg.core.artifact import Stage
-from frugalseg.workflow.project import Project
+from frugalseg.data.quarantine import QUARANTINE
+from frugalseg.workflow.project import DOMAINS, Project
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,17 @@ def run_stage(
     if done:
         options.say(f"{done.folder.name}: done before.")
         return StageResult(name, done.folder, done.extra, done_before=True)
+    _say_quarantined(project, inputs)
     with stage:
         finished = stage.commit(work(stage.folder))
     options.say(f"{finished.folder.name}: done in {finished.wall_s:.0f} s.")
     return StageResult(name, finished.folder, finished.extra)
+
+
+def _say_quarantined(project: Project, inputs: dict[str, Path]) -> None:
+    """Say which of the sets that a stage uses are not whole; even to those who want no progress."""
+    for domain in DOMAINS:
+        if domain in inputs and (count := project.quarantined(domain)):
+            frames = "frame" if count == 1 else "frames"
+            table = project.manifest_folder(domain) / QUARANTINE
+            print(f"{domain}: {count} {frames} quarantined, left out here; see {table}", file=sys.stderr, flush=True)

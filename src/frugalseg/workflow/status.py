@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from frugalseg.workflow.project import Project
+from frugalseg.workflow.project import DOMAINS, Project
 
 
 def status(project: Project) -> dict[str, Any]:
@@ -15,10 +15,9 @@ def status(project: Project) -> dict[str, Any]:
     return {
         "project": project.settings.name,
         "folder": str(project.folder),
-        "data": {
-            domain: len(project.manifest(domain))
-            for domain in ("source", "target", "validation")
-            if project.has(domain)
+        "data": {domain: len(project.manifest(domain)) for domain in DOMAINS if project.has(domain)},
+        "quarantined": {
+            domain: count for domain in DOMAINS if project.has(domain) and (count := project.quarantined(domain))
         },
         "stages": stages,
         "human_seconds": sum(run.extra.get("human_seconds", 0.0) for run in project.list()),

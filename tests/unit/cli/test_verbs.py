@@ -173,7 +173,8 @@ def model(world: Path) -> Path:
 
 def test_predict_refuses_a_bad_image_by_name_and_goes_on(model: Path, said, capsys) -> None:
     Path("sim/images/broken.png").write_bytes(b"no image")
-    found = said("predict", "trained", "sim/images", "--out", "out", "--overlay")
+    assert run(["predict", "trained", "sim/images", "--out", "out", "--overlay", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
     assert (found["images"], found["predicted"], list(found["refused"])) == (3, 2, ["sim/images/broken.png"])
     ids = np.array(Image.open("out/a_0.png"))
     assert ids.shape == (16, 20)

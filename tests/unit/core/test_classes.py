@@ -99,6 +99,8 @@ def test_a_map_to_itself_changes_nothing(classes):
         (((ROAD,), (), {"s": ("rod",)}), "subset 's': .* Did you mean 'road'"),
         (((SemanticClass("a", (0, 0, 0), (1,), ("road",)), ROAD),), "alias 'road' of 'a' already means 'road'"),
         (((ROAD, SemanticClass("a", (0, 0, 0), (1,), ("street",))),), "alias 'street' of 'a' already means 'road'"),
+        (((ROAD,), (), {}, {999: (0, 0, 0)}), "raw id 999 is neither a class's nor in `ignore`"),
+        (((ROAD,), (9,), {}, {9: (0, 0, 999)}), r"colour \(0, 0, 999\) of '9' is not three numbers"),
     ],
 )
 def test_contradictions_are_refused(arguments, message):
@@ -126,6 +128,8 @@ def test_contradictions_are_refused(arguments, message):
         ("ignore = 255\n[[class]]\nname = 'a'\ncolor = [1, 2, 3]", "`ignore` must be a list"),
         ("subsets = 5\n[[class]]\nname = 'a'\ncolor = [1, 2, 3]", "classes.toml"),
         ("[[class]]\nname = 'a'\ncolor = [1, 2, 3]\n[subsets]\ns = 'a'", "subset 's' must be a list of texts"),
+        ("[[class]]\nname = 'a'\ncolor = [1, 2, 3]\n[label_colors]\n0 = [1, 2]", "label_colors, 0 is three numbers"),
+        ("[[class]]\nname = 'a'\ncolor = [1, 2, 3]\n[label_colors]\nroad = [1, 2, 3]", "invalid literal for int"),
         ("ignore = [" + "9" * 5000 + "]", "not valid TOML"),
     ],
 )

@@ -15,6 +15,7 @@ from frugalseg.core.records import (
     Provenance,
     Query,
     QueryKind,
+    Refused,
     Region,
     Verdict,
 )
@@ -63,6 +64,11 @@ def test_a_manifest_is_in_key_order_and_finds_frames():
 def test_two_frames_of_one_key_are_refused():
     with pytest.raises(DataError, match="twice: a, b"):
         Manifest("m", tuple(frame(key) for key in "bacab"), CLASSES)
+
+
+def test_refused_files_are_in_order_and_text():
+    manifest = Manifest("m", (), CLASSES, (Refused("b\udcff", "x"), Refused("a", "y")))
+    assert [entry.path for entry in manifest.refused] == ["a", r"b\udcff"]
 
 
 def test_labelled_means_every_frame():

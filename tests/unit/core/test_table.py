@@ -165,6 +165,19 @@ def test_csv_may_leave_out_columns_that_may_be_empty(tmp_path):
     assert read_records(tmp_path / "t.csv", Flat) == [FLAT]
 
 
+@dataclasses.dataclass(frozen=True)
+class Newer(Flat):
+    kind: str = "plain"
+
+
+def test_a_table_from_before_a_field_takes_its_default(tmp_path):
+    write_records(tmp_path / "t.parquet", [FLAT], Flat)
+    (newer,) = read_records(tmp_path / "t.parquet", Newer)
+    assert newer.kind == "plain"
+    (tmp_path / "t.csv").write_text(f"{HEADER},kind\na,1,0.5,0,bad,,\na,1,0.5,0,bad,,odd\n")
+    assert [record.kind for record in read_records(tmp_path / "t.csv", Newer)] == ["plain", "odd"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

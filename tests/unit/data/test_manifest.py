@@ -4,7 +4,7 @@ import pytest
 
 from frugalseg.core.classes import ClassSet, SemanticClass
 from frugalseg.core.errors import ArtifactError, ConfigError, DataError, ReaderError
-from frugalseg.core.records import Frame, Manifest
+from frugalseg.core.records import Frame, Manifest, Refused
 from frugalseg.data.manifest import read_manifest, write_manifest
 
 CLASSES = ClassSet("two", (SemanticClass("road", (0, 0, 0), (0,)), SemanticClass("car", (1, 1, 1), (1,))))
@@ -17,6 +17,33 @@ def test_a_manifest_reads_back_as_itself(tmp_path):
     manifest = Manifest("street", (bare, FRAME), CLASSES)
     write_manifest(tmp_path / "deep" / "street", manifest)
     assert read_manifest(tmp_path / "deep" / "street") == manifest
+
+
+def test_what_was_refused_stands_beside_the_frames_whatever_the_names(tmp_path):
+    names = ["/a/line\nbreak.png", "/a/rtl\u202e.png", '/a/"quoted", with comma.png', "/a/bytes\udcff.png", "/a/\r.png"]
+    manifest = Manifest("m", (FRAME,), CLASSES, tuple(Refused(name, "damaged,\n  twice") for name in names))
+    write_manifest(tmp_path / "m", manifest)
+    assert read_manifest(tmp_path / "m") == manifest
+    assert [entry.path for entry in manifest.refused if "udcff" in entry.path] == [r"/a/bytes\udcff.png"]
+    write_manifest(tmp_path / "m", dataclasses.replace(manifest, refused=()))
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["classes.toml", "manifest.parquet"]
+
+
+def test_a_users_csv_may_have_names_with_newlines_and_marks(tmp_path):
+    (tmp_path / "classes.toml").write_text(CLASSES.to_toml())
+    row = 'a,"line\nbreak\u202e.png",,,0,,4,3,x,'
+    (tmp_path / "manifest.csv").write_text(f"{HEADER}\n{row}\n", encoding="utf-8")
+    (frame,) = read_manifest(tmp_path)
+    assert frame.image == str(tmp_path / "line\nbreak\u202e.png")
+    assert frame.label_kind == "ids"
+
+
+def test_a_csv_may_say_where_labels_hold_their_ids(tmp_path):
+    (tmp_path / "classes.toml").write_text(CLASSES.to_toml())
+    (tmp_path / "manifest.csv").write_text(
+        f"{HEADER},label_kind\na,a.png,a_l.png,,0,,4,3,x,,red\nb,b.png,,,0,,4,3,x,,\n"
+    )
+    assert [frame.label_kind for frame in read_manifest(tmp_path)] == ["red", "ids"]
 
 
 def test_writing_again_replaces(tmp_path):

@@ -62,6 +62,46 @@ def test_padded_sizes(size_hw: tuple[int, int], stride: int, least_px: int, expe
     assert isinstance(body.body, Quarter) and body.body.seen_hw == expected_hw
 
 
+class TwoOutputs(Quarter):
+    def forward(self, images_NBHW: Tensor) -> tuple[Tensor, ...]:
+        logits, features = super().forward(images_NBHW)
+        return logits, features, -logits
+
+
+def test_a_second_output_is_upsampled_and_cropped_like_the_first() -> None:
+    image = torch.rand(1, 3, 5, 7)
+    assert network(Normalization())(image).aux_logits is None
+    outputs = Network(TwoOutputs(), "two", TWO, 3, 4, Normalization())(image)
+    assert outputs.aux_logits is not None and outputs.aux_logits.shape == (1, 2, 5, 7)
+    torch.testing.assert_close(outputs.aux_logits, -outputs.logits)
+
+
+class Stubborn(Quarter):
+    """Has a BatchNorm that sees one value a channel, as behind global pooling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(2)
+
+    def forward(self, images_NBHW: Tensor) -> tuple[Tensor, Tensor]:
+        logits, features = super().forward(images_NBHW)
+        return logits + self.norm(logits.mean(dim=(2, 3), keepdim=True)), features
+
+
+def test_too_little_for_a_batch_norm_is_said_with_the_mend() -> None:
+    stubborn = Network(Stubborn(), "stubborn", TWO, 3, 4, Normalization())
+    with pytest.raises(ModelError, match="stubborn: a batch of 1 x 3 x 8 x 8 leaves .* one value.*batch_size"):
+        stubborn(torch.rand(1, 3, 5, 7))
+    assert stubborn(torch.rand(2, 3, 5, 7)).logits.isfinite().all()
+    assert stubborn.eval()(torch.rand(1, 3, 5, 7)).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.bool])
+def test_images_of_whole_numbers_are_refused(kind: torch.dtype) -> None:
+    with pytest.raises(ModelError, match=rf"numbers in \[0, 1\], got {kind}. Divide 8-bit images by 255"):
+        network(Normalization())(torch.ones(1, 3, 8, 8, dtype=kind))
+
+
 def test_padding_repeats_the_last_row_and_column() -> None:
     image = torch.tensor([[1.0, 2.0], [3.0, 4.0]])[None, None]
     expected = torch.tensor([[1.0, 2.0, 2.0], [3.0, 4.0, 4.0], [3.0, 4.0, 4.0]])
@@ -88,6 +128,11 @@ def test_normalisation_of_other_numbers_of_bands() -> None:
     [
         {"mean": (0.0, 0.0)},
         {"std": (0.2, 0.0, 0.2)},
+        {"std": (0.2, 1e-320, 0.2)},  # no zero in Python, zero in float32
+        {"std": (0.2, -0.2, 0.2)},
+        {"std": (0.2, float("inf"), 0.2)},
+        {"mean": (0.0, 1e300, 0.0)},
+        {"mean": (0.0, 10**400, 0.0)},
         {"mean": (0.0, float("nan"), 0.0)},
         {"order": (0, 1, 1)},
         {"mean": (), "std": (), "order": ()},

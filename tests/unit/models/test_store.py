@@ -1,5 +1,7 @@
 import hashlib
 import json
+import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,37 @@ def test_a_normalisation_other_than_the_names_own_is_kept(tmp_path: Path) -> Non
     assert torch.equal(loaded.mean, network.mean) and torch.equal(loaded.std, network.std)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_that_could_not_be_loaded_again_is_not_saved(tmp_path: Path, value: float) -> None:
+    network = build("shuffle_lite", THREE)
+    with torch.no_grad():
+        network.get_parameter("body.head.bias")[1] = value
+    with pytest.raises(ModelError, match=r"nothing was saved: (.|\n)*not finite \(1\): body.head.bias"):
+        save_model(tmp_path / "model", network, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_claims_billions_of_weights_is_refused_before_memory_is_given(model: Path) -> None:
+    edit_info(model, lambda info: info.update(network="vit:vit_7b_patch16_dinov3"))  # 27 GB
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match=r"missing \(\d+\): body.encoder.model"):
+        load_model(model)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_000_000  # kB
+
+
+def test_a_named_pipe_is_refused_without_waiting(model: Path) -> None:
+    for name in (WEIGHTS, INFO):
+        (model / name).unlink()
+        os.mkfifo(model / name)
+        with pytest.raises(ModelError, match=f"{name}: this is no file"):
+            load_model(model)
+
+
+def test_an_encoder_that_computes_while_it_is_built_loads_too(tmp_path: Path) -> None:
+    save_model(tmp_path, build("segformer:mit_b0", THREE), {})
+    assert load_model(tmp_path).name == "segformer:mit_b0"
+
+
 def test_extra_facts_do_not_replace_the_models_own(tmp_path: Path) -> None:
     save_model(tmp_path, build("shuffle_lite", THREE), {"network": "other", "sha256": "0"})
     assert load_model(tmp_path).name == "shuffle_lite"
@@ -99,8 +132,17 @@ def test_a_flipped_bit_is_found_before_anything_is_read(model: Path) -> None:
         (lambda state: state["body.head.bias"].fill_(float("nan")), r"not finite \(1\): body.head.bias"),
         (lambda state: state["body.encoder.first_conv.1.running_var"].fill_(float("inf")), r"not finite \(1\)"),
         (lambda state: state.update({"body.head.bias": torch.zeros(4)}), r"body.head.bias \(4,\) for \(3,\)"),
+        (
+            lambda state: state.update({"body.head.bias": torch.full((3,), 1e300, dtype=torch.float64)}),
+            r"not finite \(1\): body.head.bias",
+        ),
+        (lambda state: state["body.encoder.first_conv.1.running_var"].fill_(-1.0), r"negative variance \(1\)"),
+        (
+            lambda state: state.update({"body.head.bias": torch.zeros(3, dtype=torch.int32)}),
+            r"other kind of number \(1\): body.head.bias torch.int32",
+        ),
     ],
-    ids=["missing", "unexpected", "NaN", "infinite statistics", "another shape"],
+    ids=["missing", "unexpected", "NaN", "infinite statistics", "another shape", "too large", "variance", "whole"],
 )
 def test_weights_that_do_not_fit_are_refused(model: Path, edit: Edit, message: str) -> None:
     replace_weights(model, edit)
@@ -127,6 +169,14 @@ def test_weights_that_do_not_fit_are_refused(model: Path, edit: Edit, message: s
         (lambda info: info.pop("sha256"), "wrong type: sha256"),
         (lambda info: info.update(normalization={"mean": [0.0]}), "needs mean, std and order"),
         (lambda info: info["normalization"].update(std=[1, 0, 1]), "no normalisation"),
+        (lambda info: info["normalization"].update(std=[1, 1e-320, 1]), "no normalisation"),
+        (lambda info: info["normalization"].update(mean=[0, 10**400, 0]), "no normalisation"),
+        (lambda info: info["normalization"].update(mean=[0, 1e300, 0]), "no normalisation"),
+        (lambda info: info["normalization"].update(mean=["0", 0, 0]), "mean is none"),
+        (lambda info: info["normalization"].update(std=[True, 1, 1]), "std is none"),
+        (lambda info: info["normalization"].update(order=[0.5, 1, 2]), "order is none"),
+        (lambda info: info.update(normalization=[1]), "needs mean, std and order"),
+        (lambda info: info.update(network="unet:" + "x" * 100_000), "100,005 characters"),
         (lambda info: info.update(normalization={"mean": [0], "std": [1], "order": [0]}), "is for 1 bands"),
     ],
 )

@@ -1,5 +1,8 @@
+import hashlib
 import os
 import struct
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,6 +150,111 @@ def test_a_pickle_bomb_does_not_go_off(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="could run code. Nothing was run"):
         read_weights(path)
     assert not (tmp_path / "exploded").exists()
+
+
+def test_a_checkpoint_that_names_a_class_to_import_is_refused(tmp_path: Path) -> None:
+    """Not even the import happens: reading the module's name is all that is done with it."""
+    module = tmp_path / "imported_by_a_checkpoint.py"
+    module.write_text("import pathlib\npathlib.Path(__file__).with_name('imported').touch()\nclass Net: pass\n")
+    pickled = b"\x80\x02cimported_by_a_checkpoint\nNet\nq\x00)\x81q\x01."
+    path = tmp_path / "net.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {"data.pkl": pickled, "version": b"3\n", "byteorder": b"little"}.items():
+            archive.writestr(f"net/{name}", content)
+    sys.path.insert(0, str(tmp_path))
+    try:
+        with pytest.raises(ModelError, match="could run code. Nothing was run"):
+            read_weights(path)
+    finally:
+        sys.path.remove(str(tmp_path))
+    assert "imported_by_a_checkpoint" not in sys.modules
+    assert not (tmp_path / "imported").exists()
+
+
+def repacked(path: Path, edit: Callable[[str, bytes], bytes], packing: int = zipfile.ZIP_STORED) -> None:
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, edit(name, content))
+
+
+def test_a_flipped_bit_is_found_although_torch_does_not_look(tmp_path: Path) -> None:
+    path = tmp_path / "flipped.pth"
+    torch.save({"weight": torch.full((64,), 0.5)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.full((64,), 0.5).numpy().tobytes()) + 7] ^= 1
+    path.write_bytes(content)
+    assert float(torch.load(path, weights_only=True)["weight"][1]) != 0.5
+    with pytest.raises(ModelError, match=r"flipped/data/0 in it is not what was saved \(its checksum differs\)"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_the_hash_in_a_published_name_is_checked(tmp_path: Path, suffix: str) -> None:
+    whole = tmp_path / f"trunk{suffix}"
+    (torch.save if suffix == ".pth" else save_file)({"weight": torch.zeros(3)}, whole)
+    sha256 = hashlib.sha256(whole.read_bytes()).hexdigest()
+    good, bad = tmp_path / f"trunk-{sha256[:16]}{suffix}", tmp_path / f"trunk-0676ba61{suffix}"
+    dated = tmp_path / f"trunk-20260131{suffix}"
+    for copy in (good, bad, dated):
+        copy.write_bytes(whole.read_bytes())
+    assert read_weights(good).keys() == read_weights(dated).keys() == {"weight"}
+    with pytest.raises(ModelError, match=f"begins with 0676ba61, but that begins with {sha256[:8]}(.|\n)*rename it"):
+        read_weights(bad)
+
+
+def test_storage_of_800_gb_in_a_small_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "claim.pth"
+    torch.save({"weight": torch.zeros(4)}, path)
+    many = b"\x8a\x06" + (200_000_000_000).to_bytes(6, "little")  # a long of the pickle protocol
+
+    def claim(name: str, content: bytes) -> bytes:
+        claimed = content.replace(b"K\x04tq", many + b"tq").replace(b"K\x04\x85q", many + b"\x85q")
+        assert not name.endswith("data.pkl") or claimed != content
+        return claimed if name.endswith("data.pkl") else content
+
+    repacked(path, claim)
+    with pytest.raises(ModelError, match="claim.pth: damaged, or no weights file"):
+        read_weights(path)
+
+
+def test_a_compressed_file_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pth"
+    torch.save({"weight": torch.zeros(1000)}, path)
+    repacked(path, lambda _, content: content, zipfile.ZIP_DEFLATED)
+    with pytest.raises(ModelError, match="is compressed, which torch.save never does"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        (torch.zeros(24).to_sparse(), "not plain numbers"),
+        (torch.zeros(24, device="meta"), "not plain numbers"),
+        (torch.zeros(1).expand(10**13), r"other shape \(1\)"),  # 40 TB if anybody looks inside
+        (torch.full((24,), 1e300, dtype=torch.float64), "not finite"),
+        (torch.zeros(24, dtype=torch.complex64), "other kind of number"),
+    ],
+    ids=["sparse", "meta", "expanded", "too large for float32", "complex"],
+)
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
+def test_tensors_that_are_no_plain_arrays_are_listed(
+    network: Network, published: State, tmp_path: Path, odd: Tensor, message: str
+) -> None:
+    published["first_conv.1.bias"] = odd
+    torch.save(published, tmp_path / "odd.pth")
+    with pytest.raises(ModelError, match=f"{message}.*first_conv.1.bias"):
+        load_encoder(network, tmp_path / "odd.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor invariants")
+def test_a_first_convolution_that_cannot_be_adapted_is_listed(published: State, tmp_path: Path) -> None:
+    path = tmp_path / "odd.pth"
+    for odd in (published["first_conv.0.weight"].to_sparse(), torch.zeros(1).expand(10**9, 3, 3, 3)):
+        torch.save(published | {"first_conv.0.weight": odd}, path)
+        with pytest.raises(ModelError, match=r"other shape \(1\): first_conv.0.weight"):
+            build("shuffle_lite", THREE, 5, weights=path)
 
 
 @pytest.mark.parametrize(

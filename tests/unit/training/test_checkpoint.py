@@ -98,7 +98,7 @@ def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
             return os.system, (f"touch {tmp_path}/exploded",)
 
     CheckpointFolder(tmp_path).save(1, {"method": Bomb()})
-    with pytest.raises(Exception, match="weights_only|Unsupported|posix.system"):
+    with pytest.raises(CheckpointError, match="no checkpoint of ours(.|\n)*Nothing in it was run"):
         CheckpointFolder(tmp_path).load()
     assert not (tmp_path / "exploded").exists()
 

@@ -161,7 +161,7 @@ def test_thresholds_equal_a_full_sort(seed: int, classes: int, ratio: float, sca
 
 def test_shared_threshold_is_the_sort_over_all_classes() -> None:
     logits = random_logits(1)
-    got = filled(logits).shared_threshold(0.3)
+    got = filled(logits).thresholds(0.3, shared=True)
     doubts, winners = exact(logits)
     assert got.doubt.tolist() == pytest.approx([sorted_threshold(doubts, 0.3)] * 5, rel=TOLERANCE)
     assert got.pixels.tolist() == np.bincount(winners, minlength=5).tolist()
@@ -290,7 +290,7 @@ def test_a_ratio_of_one_labels_every_pixel() -> None:
 
 def test_with_one_threshold_for_all_the_label_is_the_argmax() -> None:
     logits = random_logits(6)
-    labels = balanced_labels(logits, filled(logits).shared_threshold(0.5), IGNORE)
+    labels = balanced_labels(logits, filled(logits).thresholds(0.5, shared=True), IGNORE)
     kept = labels != IGNORE
     assert torch.equal(labels[kept].long(), logits.argmax(dim=0)[kept])
     assert abs(float(kept.float().mean()) - 0.5) < 0.02

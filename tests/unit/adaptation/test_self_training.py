@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from frugalseg.adaptation.cbst import Cbst, CbstConfig, rare_classes
+from frugalseg.adaptation.self_training import CbstConfig, SelfTraining, rare_classes
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.records import Frame, Provenance
 from frugalseg.data.batches import FramePool, PartialLabelFolder
@@ -17,17 +17,17 @@ from frugalseg.training.domain_data import DomainData, predictions
 
 @pytest.fixture
 def make(tiny_city: ModuleType, tmp_path: Path) -> Any:
-    def build(target: FramePool | None = None, **settings: Any) -> Cbst:
+    def build(target: FramePool | None = None, **settings: Any) -> SelfTraining:
         data = tiny_city.domain_data(tmp_path / "city", human=False, count=3)
         if target is not None:
             data = DomainData(data.source, target, data.pixels_C)
         config = CbstConfig(**{**tiny_city.SETTINGS, **settings})
-        return Cbst(tiny_city.network(), config, tiny_city.fabric(), data)
+        return SelfTraining(tiny_city.network(), config, tiny_city.fabric(), data)
 
     return build
 
 
-def prepare(method: Cbst, folder: Path, round_number: int = 0) -> Path:
+def prepare(method: SelfTraining, folder: Path, round_number: int = 0) -> Path:
     folder.mkdir()
     method.phases()[round_number].prepare(folder)
     return folder
@@ -104,11 +104,11 @@ def test_the_own_car_is_neither_counted_nor_labelled(make: Any, tiny_city: Modul
 def test_mining_looks_for_the_rarest_predicted_classes(make: Any, tmp_path: Path) -> None:
     method = make(mining_ratio=0.5, mining_share=0.01)
     folder = prepare(method, tmp_path / "round")
-    mining = method._batches(folder)._mining
+    mining = method._batches(folder, 0)._mining
     predicted = [row["predicted_pixels"] for row in json.loads((folder / "pseudo_labels.json").read_text())["classes"]]
     assert mining is not None and mining.ratio == 0.5
     assert mining.classes == rare_classes(np.array(predicted), 0.01)
-    assert make(mining_ratio=0.0)._batches(folder)._mining is None
+    assert make(mining_ratio=0.0)._batches(folder, 0)._mining is None
 
 
 def test_rates_fall_from_round_to_round(make: Any) -> None:
@@ -123,9 +123,51 @@ def test_rates_fall_from_round_to_round(make: Any) -> None:
 
 def test_the_loss_is_source_plus_weighted_pseudo_labels(make: Any, tmp_path: Path) -> None:
     method = make(target_weight=0.25)
-    batch = method._batches(prepare(method, tmp_path / "round")).batch(0)
+    batch = method._batches(prepare(method, tmp_path / "round"), 0).batch(0)
     totals: list[torch.Tensor] = []
     method._learner.minimize = totals.append
     losses = method.step(batch)
     assert float(totals[0].detach()) == pytest.approx(losses["source"] + 0.25 * losses["target"], rel=1e-5)
     assert losses["source"] > 0 and losses["target"] > 0
+
+
+# --- ST and the spatial priors
+
+
+def test_st_ranks_all_classes_together(make: Any, tmp_path: Path) -> None:
+    summary = json.loads((prepare(make(shared_threshold=True), tmp_path / "round") / "pseudo_labels.json").read_text())
+    assert len({row["threshold"] for row in summary["classes"]}) == 1
+    predicted, labelled = (
+        sum(row[f"{kind}_pixels"] for row in summary["classes"]) for kind in ("predicted", "labelled")
+    )
+    assert labelled == pytest.approx(0.2 * predicted, rel=0.1)  # pixels of the last bin all come along
+
+
+def test_the_prior_is_the_sources_and_is_counted_once(make: Any, tmp_path: Path) -> None:
+    method = make(spatial_prior=True, rounds=2)
+    first = prepare(method, tmp_path / "round-1")
+    prior_Chw = np.load(first / "prior.npz")["prior_Chw"]
+    seen = {
+        int(c) for frame in method._source.frames for c in np.unique(method._source.labels(frame)[0]) if c != IGNORE
+    }
+    assert {c for c in range(len(prior_Chw)) if prior_Chw[c].any()} == seen
+    changed = np.roll(prior_Chw, 1, axis=0)
+    np.savez_compressed(first / "prior.npz", prior_Chw=changed)
+    second = prepare(method, tmp_path / "round-2", 1)
+    assert not (second / "prior.npz").exists()
+    assert np.array_equal(method._prior(second, len(prior_Chw)), changed)
+
+
+def test_the_prior_moves_the_labels(make: Any, tmp_path: Path) -> None:
+    found = []
+    for use in (True, False):
+        folder = prepare(method := make(spatial_prior=use), tmp_path / str(use))
+        found.append(np.stack([PartialLabelFolder(folder)(frame)[0] for frame in method._target.frames]))
+    assert (found[0] != found[1]).any()
+
+
+def test_a_share_of_the_source_is_drawn_anew_in_each_round(make: Any) -> None:
+    method = make(source_share=0.34, source_share_step=0.33, rounds=3)
+    drawn = [[frame.key for frame in method._source_subset(number).frames] for number in range(3)]
+    assert [len(keys) for keys in drawn] == [1, 2, 3] and all(keys == sorted(keys) for keys in drawn)
+    assert method._source_subset(1).frames == method._source_subset(1).frames

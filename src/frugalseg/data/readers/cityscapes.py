@@ -1,0 +1,61 @@
+"""cityscapes: Cityscapes (Cordts et al., CVPR 2016) as its archives unpack.
+
+    PATH/leftImg8bit/SPLIT/CITY/CITY_000000_000019_leftImg8bit.png
+    PATH/gtFine/SPLIT/CITY/CITY_000000_000019_gtFine_labelIds.png        (or _gtFine_labelTrainIds.png)
+
+    cityscapes:PATH?split=train&labels=labelIds|trainIds|none&gt=gtFine|gtCoarse&cities=aachen,bochum
+
+* split: `train`, `val`, `test`, `train_extra`, several with commas between, or `trainval`; default `train`.
+* labels: which of the label files; default `labelIds`. Ids 0-33 become the 19 classes that are evaluated, the rest is
+  ignored. `trainIds` are the files that cityscapesScripts' createTrainIdLabelImgs writes.
+* gt: `gtCoarse` takes the coarse polygons in place of the fine ones.
+* cities: only these.
+
+The test split has no usable labels (its public labelIds files know only the camera's own car and the like): its frames
+have none. Without a gtFine folder no frame has. Sequence: `CITY_000000`, index: the last number.
+"""
+
+from frugalseg.core.errors import ReaderError
+from frugalseg.core.records import Manifest
+from frugalseg.core.spec import Spec
+from frugalseg.data import class_sets
+from frugalseg.data.listing import IMAGE_SUFFIXES, Listing, list_files
+from frugalseg.data.pairing import COMMON, Found, build, list_labels
+from frugalseg.data.spec_options import choice, folder_of, splits
+
+OPTIONS = ("split", "labels", "gt", "cities", *COMMON)
+TREE = (
+    "  PATH/leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png\n"
+    "  PATH/gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png"
+)
+FILES = {"labelIds": "labelIds", "trainIds": "labelTrainIds"}
+CLASSES = {"labelIds": "cityscapes19", "trainIds": "cityscapes19_train_ids", "none": "cityscapes19"}
+TOGETHER = {"trainval": ("train", "val")}
+UNLABELLED = ("test",)
+
+
+def read(spec: Spec) -> Manifest:
+    """Return the manifest of one or several splits.
+
+    Raises:
+        ReaderError: another layout, or an option that does not fit.
+        DataProblems: no image can be used at all; lists why.
+    """
+    spec.only(OPTIONS)
+    labels = choice(spec, "labels", CLASSES, "labelIds")
+    gt = choice(spec, "gt", ("gtFine", "gtCoarse"), "gtFine")
+    at_images = folder_of(spec, "leftImg8bit", TREE) / "leftImg8bit"
+    at_labels = at_images.with_name(gt)
+    if "labels" in spec.options and labels != "none" and not at_labels.is_dir():
+        raise ReaderError(
+            f"SPEC {spec}: there is no {at_labels}. Unpack it there, or write labels=none. Expected:\n{TREE}"
+        )
+    found = Found(TREE)
+    for split in splits(spec, at_images, "train", TOGETHER):
+        images = list_files(at_images / split, IMAGE_SUFFIXES, "_leftImg8bit")
+        masks = Listing(at_labels)
+        if labels != "none" and split not in UNLABELLED:
+            masks = list_labels(spec, at_labels / split, f"_{gt}_{FILES[labels]}", others=True)
+        found.add(images, masks, split, flat=True)  # a file's name begins with its city
+    found.only(spec, "cities", lambda pair: pair.image.parent.name)
+    return build(spec, found, class_sets.load(CLASSES[labels]))

@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from frugalseg.core.classes import ClassSet, SemanticClass
+from frugalseg.core.config import load_config
+from frugalseg.core.errors import UnknownNameError
+from frugalseg.models.build import build
+from frugalseg.training.preset import load_preset, presets
+from frugalseg.training.settings import TrainConfig
+
+NINETEEN = ClassSet("19", tuple(SemanticClass(f"class {c}", (c, 0, 0), (c,)) for c in range(19)))
+
+
+@pytest.mark.parametrize("name", presets())
+def test_settings_are_ones_that_training_takes(name: str) -> None:
+    preset = load_preset(name)
+    config = load_config(TrainConfig, overrides=preset.overrides)
+    for key, value in preset.settings.items():
+        assert getattr(config, key) == value
+    # What only we do is off, so that a preset's run is the paper's.
+    assert (config.ema, config.class_weighting, config.warm_up) == (0, 0, 0)
+    assert config.batch_statistics == "shared"
+
+
+@pytest.mark.parametrize("network", sorted({load_preset(name).network for name in presets()}))
+def test_networks_are_ones_that_can_be_built(network: str) -> None:
+    with torch.device("meta"):
+        logits = build(network, NINETEEN).eval()(torch.zeros(1, 3, 64, 128)).logits
+    assert logits.shape == (1, 19, 64, 128)
+
+
+@pytest.mark.parametrize(
+    ("name", "stated"),
+    [  # read off the papers a second time, not off the files
+        ("adaptsegnet_paper", ("deeplabv2:resnet101", "sgd", 2.5e-4, 5e-4, 0.9, 512, 1024)),
+        ("advent_paper", ("deeplabv2:resnet101", "sgd", 2.5e-4, 5e-4, 0.9, 512, 1024)),
+        ("intrada_paper", ("deeplabv2:resnet101", "sgd", 2.5e-4, 5e-4, 0.9, 512, 1024)),
+        ("point_da_paper", ("deeplabv2:resnet101", "sgd", 2.5e-4, 1e-4, 0.9, 512, 1024)),
+        ("cbst_paper_resnet38", ("resnet38", "sgd", 1e-4, None, None, 500, 500)),
+        ("cbst_paper_vgg16", ("fcn8s:vgg16", "sgd", 1e-6, None, None, 500, 500)),
+        ("mada_paper", ("deeplabv3plus:resnet101", "sgd", 2.5e-4, None, 0.9, 512, 896)),
+        ("warp_refine_paper", ("hms:upernet:tu-hrnet_w48", "sgd", 0.01, 5e-4, 2.0, 1024, 2048)),
+    ],
+)
+def test_numbers_are_the_papers(name: str, stated: tuple[object, ...]) -> None:
+    preset = load_preset(name)
+    keys = ("optimizer", "lr", "weight_decay", "poly_power", "height", "width")
+    assert (preset.network, *(preset.settings.get(key) for key in keys)) == stated
+
+
+def test_every_preset_is_among_those_with_checked_numbers() -> None:
+    checked = test_numbers_are_the_papers.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    assert {name for name, _ in checked} == set(presets())
+
+
+@pytest.mark.parametrize(("ratio", "zoom"), [(0.7, "zoom_min"), (1.3, "zoom_max")])
+def test_windows_of_cbst_cover_what_the_papers_resizing_shows(ratio: float, zoom: str) -> None:
+    """A crop of 500 pixels from a Cityscapes frame resized by `ratio` shows 500 / ratio of its 1024 rows."""
+    preset = load_preset("cbst_paper_resnet38")
+    largest_window = 1024
+    assert largest_window / float(preset.settings[zoom]) == pytest.approx(500 / ratio, rel=1e-3)
+
+
+def test_an_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="no preset named 'advent'. Did you mean 'advent_paper'"):
+        load_preset("advent")
