@@ -18,6 +18,7 @@ from frugalseg.models.network import Network
 from frugalseg.models.store import load_model, save_model
 from frugalseg.training.domain_data import DomainData, Human
 from frugalseg.training.loop import train
+from frugalseg.training.memory import keep_freed_memory
 from frugalseg.training.progress import TrainingLog
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow import catalog
@@ -144,6 +145,7 @@ class _Training:
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Train in `folder`, save the model there, and return what is worth knowing."""
+        keep_freed_memory()
         fabric = Fabric(accelerator="auto", devices=1, precision=self.config.precision)
         log = TrainingLog(folder / "log.jsonl", self.method, quiet=self.options.quiet)
         try:
@@ -159,9 +161,12 @@ class _Training:
         return {"method": self.method, "parameters": parameters, "device": str(fabric.device), "phases": summaries}
 
     def _network(self) -> Network:
-        settings = self.project.settings
         if self.start is not None and self.config.start == "checkpoint":
             return load_model(self.start / MODEL)
+        return self._fresh_network()
+
+    def _fresh_network(self) -> Network:
+        settings = self.project.settings
         return build(
             settings.network, self.project.classes, settings.channels, weights=settings.weights, seed=self.config.seed
         )
@@ -176,6 +181,7 @@ class _Training:
             pixels_C=self.pixels_C,
             human=human,
             teacher=load_model(self.start / MODEL) if self.start is not None else None,
+            pretrained=self._fresh_network if project.settings.weights else None,
         )
 
     def _source(self) -> FramePool | None:
