@@ -71,15 +71,28 @@ class Body(nn.Module):
         self.middle = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.Dropout2d(0.1))
         self.head = nn.Conv2d(8, len(CLASSES), 1)
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         features = self.middle(self.encoder(images)).relu()
         return self.head(features), features
 
 
-def network(seed: int = 0) -> Network:
+class TwoOutputs(Body):
+    """The same with an auxiliary output on the encoder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aux_head = nn.Conv2d(8, len(CLASSES), 1)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        early = self.encoder(images)
+        features = self.middle(early).relu()
+        return self.head(features), features, self.aux_head(early)
+
+
+def network(seed: int = 0, body: type[Body] = Body) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Network(Body(), "tiny", CLASSES, 3, 2, Normalization())
+        return Network(body(), "tiny", CLASSES, 3, 2, Normalization())
 
 
 def domain_data(folder: Path, human: bool = True, count: int = 5) -> DomainData:

@@ -16,7 +16,7 @@ from frugalseg.training.progress import TrainingLog
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow.catalog import METHODS
 
-ROUNDS = {"rounds": 2}  # for methods that have rounds
+ROUNDS = {"rounds": 2, "discriminator_width": 4}  # for methods that have rounds, or discriminators
 VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "no_ema": {"ema": 0.0},

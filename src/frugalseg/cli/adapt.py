@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from frugalseg.cli.options import RUN, ConfigFile, DryRun, Json, ProjectFolder, Quiet, Settings, options, stage_folder
+from frugalseg.cli.options import (
+    RUN,
+    ConfigFile,
+    DryRun,
+    Json,
+    Preset,
+    ProjectFolder,
+    Quiet,
+    Settings,
+    options,
+    stage_folder,
+    with_preset,
+)
 from frugalseg.cli.output import logs_on_stderr, show_stage
 
 EXAMPLES = ("frugalseg adapt city --method cbst", "frugalseg adapt city --method cbst --set steps=1000 --set seed=1")
@@ -18,6 +30,7 @@ def command(
     ] = None,
     start: Annotated[str | None, typer.Option("--start", metavar="RUN", help=f"go on from the model of {RUN}")] = None,
     config: ConfigFile = None,
+    preset: Preset = None,
     settings: Settings = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -35,5 +48,6 @@ def command(
 
         opened = Project.open(project)
         begin = stage_folder(opened, start)
-        result = adapt(opened, method, begin, options(config, settings, dry_run, quiet))
+        chosen = with_preset(opened, preset, options(config, settings, dry_run, quiet))
+        result = adapt(opened, method, begin, chosen)
     show_stage(result, as_json, next_command=next_command(opened))

@@ -1,5 +1,6 @@
 """The flags that several verbs share, and what their values name."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,12 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="one setting, stronger than the file; may be given several times"),
 ]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset", metavar="NAME", help="a paper's training settings, stronger than the file, weaker than --set"
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be done, and do nothing")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object on stdout and nothing else there")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress on stderr")]
@@ -34,6 +41,22 @@ def options(
     from frugalseg.workflow.stage import Options
 
     return Options(config=config, overrides=tuple(settings or ()), dry_run=dry_run, quiet=quiet)
+
+
+def with_preset(project: "Project", preset: str | None, chosen: "Options") -> "Options":
+    """Return the flags with a paper's settings under those of --set; say where the project's network is another.
+
+    Raises:
+        UnknownNameError: no such preset.
+    """
+    if preset is None:
+        return chosen
+    from frugalseg.training.preset import load_preset
+
+    paper = load_preset(preset)
+    if paper.network != project.settings.network:
+        chosen.say(f"{preset} is for {paper.network}; this project's network is {project.settings.network}, and stays.")
+    return replace(chosen, overrides=(*paper.overrides, *chosen.overrides))
 
 
 def stage_folder(project: "Project", reference: str | None) -> Path | None:

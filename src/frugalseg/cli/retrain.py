@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from frugalseg.cli.options import RUN, ConfigFile, DryRun, Json, ProjectFolder, Quiet, Settings, options, stage_folder
+from frugalseg.cli.options import (
+    RUN,
+    ConfigFile,
+    DryRun,
+    Json,
+    Preset,
+    ProjectFolder,
+    Quiet,
+    Settings,
+    options,
+    stage_folder,
+    with_preset,
+)
 from frugalseg.cli.output import logs_on_stderr, show_stage
 
 EXAMPLES = ("frugalseg retrain city --method point_da", "frugalseg retrain city --answers 6 --set steps=1000")
@@ -25,6 +37,7 @@ def command(
         typer.Option("--start", metavar="RUN", help=f"go on from the model of {RUN}; default: the one that asked"),
     ] = None,
     config: ConfigFile = None,
+    preset: Preset = None,
     settings: Settings = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -41,5 +54,6 @@ def command(
 
         opened = Project.open(project)
         begin, answered = stage_folder(opened, start), stage_folder(opened, answers)
-        result = retrain(opened, method, begin, answered, options(config, settings, dry_run, quiet))
+        chosen = with_preset(opened, preset, options(config, settings, dry_run, quiet))
+        result = retrain(opened, method, begin, answered, chosen)
     show_stage(result, as_json, next_command=next_command(opened))

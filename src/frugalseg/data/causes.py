@@ -60,6 +60,9 @@ def colors_mend(label: LabelFacts, classes: ClassSet) -> str:
     known = sum(pixels for color, pixels in label.colors if color in names)
     if known >= 0.5 * label.height * label.width:
         cause = "the classes' colours instead of their ids. Read them as such: label_kind=colors in the SPEC."
+        other = next((list(color) for color, _ in label.colors if color not in names), None)
+        if other:
+            cause += f" For {tuple(other)}, no class's, write 255 = {other} under [label_colors] in classes.toml."
     elif label.flat and all(green == blue == 0 for (_, green, blue), _ in label.colors):
         cause = "ids in the red channel. Read them there: label_kind=red in the SPEC."
     elif label.flat and all(red == green == blue for (red, green, blue), _ in label.colors):

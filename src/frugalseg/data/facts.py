@@ -24,7 +24,7 @@ THUMB = 16  # side of the thumbnail that near-duplicates are verified by
 FLAT_RATIO = 0.9  # of horizontal neighbours that are equal: label maps have more, photographs fewer
 MANY_COLORS = 256  # a label map has fewer
 STRIDE = 4  # every fourth row and column is enough for a mean
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+LUMA = 0.299, 0.587, 0.114  # ITU-R BT.601
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -165,17 +165,18 @@ def _usable_ratio(frame: Frame) -> float:
 
 def _look(rgb_HWC: NDArray[np.uint8]) -> tuple[float, float, float, float, int, bytes]:
     """Return brightness, contrast, saturation, warmth, the 64-bit hash and the thumbnail."""
-    sampled_N3 = rgb_HWC[::STRIDE, ::STRIDE].reshape(-1, 3).astype(np.float32) / 255
-    luma_N = sampled_N3 @ LUMA
-    red, _, blue = sampled_N3.mean(axis=0)
-    saturation = (sampled_N3.max(axis=1) - sampled_N3.min(axis=1)).mean()
+    red_N, green_N, blue_N = rgb_HWC[::STRIDE, ::STRIDE].reshape(-1, 3).T.astype(np.float32) / 255
+    luma_N = LUMA[0] * red_N + LUMA[1] * green_N + LUMA[2] * blue_N
+    highest_N = np.maximum(np.maximum(red_N, green_N), blue_N)
+    saturation = (highest_N - np.minimum(np.minimum(red_N, green_N), blue_N)).mean()
     small_HW = cv2.resize(cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
     thumb_HW = cv2.resize(small_HW, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
     # pHash: the signs of the 64 slowest cosines but the mean, against their median
     cosines = cv2.dct(small_HW.astype(np.float32))[:9, :9].ravel()[1:65]
     bits = np.packbits(cosines > np.median(cosines))
     hash64 = int.from_bytes(bits.tobytes(), "big")
-    return float(luma_N.mean()), float(luma_N.std()), float(saturation), float(red - blue), hash64, thumb_HW.tobytes()
+    light = float(luma_N.mean()), float(luma_N.std()), float(saturation), float(red_N.mean() - blue_N.mean())
+    return *light, hash64, thumb_HW.tobytes()
 
 
 def _is_flat(image_HWC: NDArray[Any]) -> bool:

@@ -1,7 +1,7 @@
 """Rare-class sampling of labelled frames (DAFormer, Hoyer et al., CVPR 2022, section 3.3).
 
-A class c is drawn with P(c) ∝ exp((1 - f_c) / T), f_c its share of all labelled pixels, then one of the frames that show
-c, then a window of it in which enough of c is left. Which frame that is depends on (seed, step, rank, slot) alone.
+A class c is drawn with P(c) ∝ exp((1 - f_c) / T), f_c its share of all labelled pixels, then one of the frames that
+show c, then a window of it in which enough of c is left. Which frame that is depends on (seed, step, rank, slot) alone.
 
 Differs from the paper: only a share `ratio` of the draws goes this way, the others run through all frames as ever. The
 paper has thousands of source frames; among a few dozen a rare class may stand in two, which would be seen without end.

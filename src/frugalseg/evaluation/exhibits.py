@@ -76,7 +76,7 @@ def check_words(check: DataCheck) -> str:
     """Say in one sentence what `check` found."""
     frames = sum(domain.frames or 0 for domain in check.domains)
     lost = sum((domain.refused or 0) + (domain.quarantined or 0) for domain in check.domains)
-    found = f"`check` looked at {whole(frames)} frames" if frames else "`check` looked at the data"
+    found = f"The check looked at {whole(frames)} frames" if frames else "The check looked at the data"
     set_aside = f", set {whole(lost)} aside" if lost else ""
     many = len(check.problems)
     problems = "found no problem" if not many else f"found {whole(many)} problem{'s' if many > 1 else ''}"

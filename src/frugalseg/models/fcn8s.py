@@ -6,7 +6,7 @@ from the coarsest up, each upsampled by a learned 2x convolution that starts bil
 Differs: the first convolution pads by 1, not by 100, and images are padded to multiples of 32, so no score is cropped;
 the score layers start small at random, where the paper starts at zero and the trunk learns nothing in the first step.
 
-`fcn8s:vgg16_fc512` has 512 channels in fc6 and fc7 instead of 4096: a tenth of the weights, none of the published ones
+`fcn8s:vgg16_fc512` has 512 channels in fc6 and fc7 instead of 4096: a fifth of the weights, none of the published ones
 in those two layers.
 """
 

@@ -49,7 +49,7 @@ class AdversarialConfig(TrainConfig):
 
 
 class Discriminator(nn.Module):
-    """Five 4x4 convolutions of stride 2 with `width` x 1, 2, 4, 8 and 1 channels, leaky ReLU of .2, no normalisation."""
+    """Five 4x4 convolutions of stride 2: `width` x 1, 2, 4, 8 and 1 channels, leaky ReLU of .2, no normalisation."""
 
     def __init__(self, classes: int, width: int = 64) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Adversary:
             fooling, unmasked = _taken_for(answer, SOURCE), _taken_for(answer, TARGET) / 2
             (gradient_NCHW,) = torch.autograd.grad(fooling, seen_NCHW, retain_graph=True)
             unmasked.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-            total = total + weight * _Known.apply(maps_NCHW, gradient_NCHW, fooling.detach())  # type: ignore[no-untyped-call]
+            total = total + weight * _Known.apply(maps_NCHW, gradient_NCHW, fooling.detach())
             losses[f"{prefix}fooling"] = float(fooling.detach())
             losses[f"{prefix}discriminator"] = float(apart.detach() + unmasked.detach())
         self._average_over_ranks()
@@ -160,7 +160,7 @@ class _Known(torch.autograd.Function):
         return loss.clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         (gradient_NCHW,) = ctx.saved_tensors
         return upstream * gradient_NCHW, None, None

@@ -104,7 +104,7 @@ def thing_cells(
     padding = (0, padded_HW[1] - width, 0, padded_HW[0] - height)
     padded_NHW = functional.pad(labels_NHW, padding, value=IGNORE)
     one_hot_NTHW = torch.stack([(padded_NHW == thing).float() for thing in things], dim=1)
-    return functional.adaptive_avg_pool2d(one_hot_NTHW, tuple(grid_hw)).amax(dim=1) >= share
+    return functional.adaptive_avg_pool2d(one_hot_NTHW, (grid_hw[0], grid_hw[1])).amax(dim=1) >= share
 
 
 def masked_distance(one_NFhw: Tensor, other_NFhw: Tensor, cells_Nhw: Tensor) -> Tensor:
@@ -112,4 +112,5 @@ def masked_distance(one_NFhw: Tensor, other_NFhw: Tensor, cells_Nhw: Tensor) -> 
     apart = (one_NFhw - other_NFhw).permute(0, 2, 3, 1)[cells_Nhw]
     if not len(apart):
         return one_NFhw.new_zeros(())
-    return torch.linalg.vector_norm(apart, dim=1).mean()
+    distances: Tensor = torch.linalg.vector_norm(apart, dim=1)
+    return distances.mean()

@@ -25,9 +25,7 @@ class Lesson(NamedTuple):
     trust_NHW: Tensor
 
 
-def pseudo_labels(
-    logits_NCHW: Tensor, usable_NHW: Tensor, threshold: float, quality: Quality
-) -> tuple[Tensor, Tensor]:
+def pseudo_labels(logits_NCHW: Tensor, usable_NHW: Tensor, threshold: float, quality: Quality) -> tuple[Tensor, Tensor]:
     """Return a teacher's labels (IGNORE where a pixel is not usable) and the trust in each pixel's label.
 
     Trust is DACS's adaptive weight (Tranheden et al., WACV 2021): the share of an image's usable pixels whose largest
@@ -71,10 +69,9 @@ def class_mix(
 
 def chosen_classes(label_HW: Tensor, rng: np.random.Generator) -> Tensor:
     """Return half of the classes a label shows, drawn without replacement; of an odd number one more than the rest."""
-    present = label_HW.unique()
-    present = present[present != IGNORE]
-    drawn = np.sort(rng.choice(len(present), (len(present) + 1) // 2, replace=False)) if len(present) else []
-    return present[torch.as_tensor(drawn, dtype=torch.int64, device=present.device)]
+    present = torch.bincount(label_HW.flatten(), minlength=IGNORE + 1)[:IGNORE].nonzero()[:, 0]
+    drawn = rng.permutation(len(present))[: (len(present) + 1) // 2]
+    return present[torch.from_numpy(drawn).to(present.device)]
 
 
 def kept_blocks(size_HW: tuple[int, int], block_px: float, ratio: float, rng: np.random.Generator) -> Tensor:

@@ -162,6 +162,12 @@ METHODS = {
         "frugalseg.adaptation.intrada:IntraDa",
         "frugalseg.adaptation.intrada:IntraDaConfig",
     ),
+    "mean_teacher": Entry(
+        "a mean teacher's labels on mixed and masked target images; rare classes drawn more often",
+        "DACS (Tranheden et al., WACV 2021), DAFormer and MIC (Hoyer et al., CVPR 2022, 2023)",
+        "frugalseg.adaptation.mean_teacher:MeanTeacher",
+        "frugalseg.adaptation.mean_teacher:MeanTeacherConfig",
+    ),
     "point_da": Entry(
         "source labels, people's points, pseudo-labels outside the selected cells",
         "Pan et al., Labeling Where Adapting Fails",

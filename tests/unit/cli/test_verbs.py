@@ -56,6 +56,24 @@ def project(world: Path, said) -> Path:
     return world / "city"
 
 
+def test_a_papers_settings_lie_between_the_file_and_set(project: Path, said) -> None:
+    (project / "settings").mkdir(exist_ok=True)
+    (project / "settings" / "source_only.toml").write_text("lr = 0.5\nlog_every = 7\n")
+    found = said(
+        "adapt", "city", "--method", "source_only", "--dry-run", "--preset", "advent_paper", "--set", "steps=9"
+    )
+    config = found["config"]
+    assert (config["lr"], config["log_every"], config["steps"]) == (2.5e-4, 7, 9)
+    assert (config["optimizer"], config["width"], config["network"]) == ("sgd", 1024, "shuffle_lite")
+
+
+def test_a_preset_for_another_network_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["adapt", "city", "--method", "source_only", "--dry-run", "--preset", "advent_paper"]) == 0
+    assert "advent_paper is for deeplabv2:resnet101; this project's network is shuffle_lite" in capsys.readouterr().err
+    assert run(["adapt", "city", "--preset", "advent"]) == 2
+    assert "Did you mean 'advent_paper'?" in capsys.readouterr().err
+
+
 def test_init_writes_a_project_that_does_not_depend_on_the_working_directory(world: Path, said) -> None:
     found = said("init", "city", "--source", "folder:sim", "--target", "folder:street?limit=1", "--budget", "2h")
     settings = read_toml(world / "city" / "project.toml")

@@ -16,11 +16,13 @@ from frugalseg.data.batches import (
     FramePool,
     ImageCache,
     Mining,
+    class_share,
     human_masks,
     mining_centre,
     to_uint8,
 )
-from frugalseg.data.transforms import AugmentConfig
+from frugalseg.data.rare_classes import RareClassSampler
+from frugalseg.data.transforms import AugmentConfig, Window
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +166,59 @@ def test_mined_windows_show_the_rare_class_in_the_target_only(
             assert batch.target_labels is not None
             seen[name] += int((batch.target_labels == tiny_city.SIGN).flatten(1).any(dim=1).sum())
     assert seen["mined"] == 20 and seen["usual"] < 15
+
+
+# --- drawing by rare class
+
+
+def rare(pool: FramePool, tiny_city: ModuleType, **settings: float) -> RareClassSampler:
+    pixels = np.stack([np.bincount(tiny_city.read_label(frame).ravel(), minlength=256)[:4] for frame in pool.frames])
+    return RareClassSampler(pixels, **{"temperature": 0.01, "ratio": 1.0, "share": 0.02, "seed": 0, **settings})  # type: ignore[arg-type]
+
+
+def test_rare_classes_come_into_view(tiny_city: ModuleType, pools: tuple[FramePool, FramePool]) -> None:
+    config = AugmentConfig(zoom_min=2.0, zoom_max=2.0)
+    usual = batches(pools, augment_config=config)
+    drawn = batches(pools, augment_config=config, rare=rare(pools[0], tiny_city))
+    seen = {"drawn": 0, "usual": 0}
+    for step in range(10):
+        by_class, in_turn = drawn.batch(step), usual.batch(step)
+        assert torch.equal(by_class.target_images, in_turn.target_images)  # type: ignore[arg-type]
+        for name, batch in (("drawn", by_class), ("usual", in_turn)):
+            assert batch.source_labels is not None
+            seen[name] += int((batch.source_labels == tiny_city.SIGN).flatten(1).any(dim=1).sum())
+    assert seen["drawn"] >= 17 and seen["usual"] <= 14
+
+
+def test_drawing_by_class_depends_on_the_place_alone(tiny_city: ModuleType, pools: tuple[FramePool, FramePool]) -> None:
+    sampler = rare(pools[0], tiny_city, ratio=0.5)
+    stream = list(batches(pools, rare=sampler, threads=4).stream(2, 9))
+    plain, usual = batches(pools, rare=rare(pools[0], tiny_city, ratio=0.5)), batches(pools)
+    assert all(same(batch, plain.batch(batch.step)) for batch in stream)
+    granted = [[sampler.draw(step, 0, slot) is not None for slot in range(2)] for step in range(2, 9)]
+    assert {True, False} <= {slot for step in granted for slot in step}
+    for batch, wished in zip(stream, granted, strict=True):
+        in_turn = usual.batch(batch.step)
+        for slot in range(2):
+            if not wished[slot]:  # the other draws are as if nothing were drawn by class
+                assert batch.keys[slot] == in_turn.keys[slot]
+                assert torch.equal(batch.source_images[slot], in_turn.source_images[slot])  # type: ignore[index]
+
+
+def test_a_wish_that_cannot_be_granted_does_not_hold_up_training(
+    tiny_city: ModuleType, pools: tuple[FramePool, FramePool]
+) -> None:
+    batch = batches(pools, rare=rare(pools[0], tiny_city, share=1.0)).batch(0)
+    assert batch.source_images is not None and len(batch.keys) == 4
+
+
+def test_the_share_of_a_class_in_a_window() -> None:
+    label = np.zeros((4, 6), np.uint8)
+    label[1:3, 2:5] = 7
+    assert class_share(label, Window(0, 0, 4, 6), 7) == 6 / 24
+    assert class_share(label, Window(1, 2, 2, 2), 7) == 1.0
+    assert class_share(label, Window(-2, -2, 4, 5), 7) == 1 / 20  # what lies outside of the frame has no class
+    assert class_share(label, Window(-9, 0, 4, 4), 7) == 0.0
 
 
 # --- labels and images

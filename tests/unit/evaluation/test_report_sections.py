@@ -261,7 +261,7 @@ def test_data_section(full, html):
     for words in ("looked at 17 frames", "set 1 aside", "found 1 problem (", "The target is darker.", "holds id 77",
                   "two frames look alike", "0.40 ± 0.10"):  # fmt: skip
         assert words in text, words
-    assert check_words(DataCheck("s")) == "`check` looked at the data and found no problem (s)."
+    assert check_words(DataCheck("s")) == "The check looked at the data and found no problem (s)."
     many = dataclasses.replace(full, check=dataclasses.replace(full.check, problems=tuple(f"p{n}" for n in range(50))))
     text = Page(section(render(many), "data")).text
     assert "and 30 more, in 0001-check-00000000" in text and "p20" not in text

@@ -6,7 +6,15 @@ from torch.nn import functional
 
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.records import Provenance
-from frugalseg.training.losses import cross_entropy, entropy_NCHW, entropy_NHW, human_only, machine_only
+from frugalseg.models.network import Outputs
+from frugalseg.training.losses import (
+    cross_entropy,
+    entropy_NCHW,
+    entropy_NHW,
+    human_only,
+    machine_only,
+    outputs_cross_entropy,
+)
 
 
 def random_case(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -119,6 +127,33 @@ def test_entropy_stays_in_range_with_finite_gradients() -> None:
     entropy.sum().backward()
     assert float(entropy.detach().min()) >= 0 and float(entropy.detach().max()) <= 1 + 1e-6
     assert logits.grad is not None and bool(torch.isfinite(logits.grad).all())
+
+
+def test_entropy_gradient_is_that_of_the_formula() -> None:
+    logits = random_case()[0].requires_grad_()
+    assert torch.autograd.gradcheck(entropy_NCHW, logits)
+    weights = torch.rand(logits.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    (got,) = torch.autograd.grad((weights * entropy_NCHW(logits)).sum(), logits)
+    probabilities = logits.softmax(dim=1)
+    naive = -(weights * probabilities * probabilities.log()).sum() / math.log(4)
+    torch.testing.assert_close(got, torch.autograd.grad(naive, logits)[0])
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e4])
+def test_entropy_has_no_gradient_where_classes_are_equal_or_one_is_certain(scale: float) -> None:
+    logits = torch.zeros(1, 5, 2, 2)
+    logits[:, 2], logits[:, 4] = scale, -scale
+    logits.requires_grad_()
+    entropy_NHW(logits).sum().backward()
+    torch.testing.assert_close(logits.grad, torch.zeros_like(logits), atol=1e-6, rtol=0)
+
+
+def test_two_outputs_have_two_cross_entropies() -> None:
+    logits, labels = random_case()
+    auxiliary = random_case(seed=5)[0]
+    both = outputs_cross_entropy(Outputs(logits, auxiliary), labels, None, 0.1)
+    assert float(both) == pytest.approx(float(cross_entropy(logits, labels) + 0.1 * cross_entropy(auxiliary, labels)))
+    assert torch.equal(outputs_cross_entropy(Outputs(logits), labels, None, 0.1), cross_entropy(logits, labels))
 
 
 def test_entropy_does_not_depend_on_the_order_of_classes_or_pixels() -> None:

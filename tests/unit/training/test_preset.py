@@ -22,7 +22,12 @@ def test_settings_are_ones_that_training_takes(name: str) -> None:
     assert config.batch_statistics == "shared"
 
 
-@pytest.mark.parametrize("network", sorted({load_preset(name).network for name in presets()}))
+NETWORKS = sorted({load_preset(name).network for name in presets()})
+
+
+@pytest.mark.parametrize(
+    "network", [pytest.param(name, marks=[pytest.mark.slow] if "hrnet" in name else []) for name in NETWORKS]
+)
 def test_networks_are_ones_that_can_be_built(network: str) -> None:
     with torch.device("meta"):
         logits = build(network, NINETEEN).eval()(torch.zeros(1, 3, 64, 128)).logits
