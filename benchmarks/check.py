@@ -4,7 +4,7 @@
 
 Claim: 10,000 frames of 480x360 take less than 3 minutes on 2 cores, in memory that does not grow with their number.
 
-Frames are the toy city's, of both looks: some drawn ones, shifted, mirrored and lit otherwise, half of them PNG and half
+Frames are the toy city's, in both looks: some drawn ones, shifted, mirrored, lit otherwise, half of them PNG and half
 JPEG, each with its label. The rival does nothing but decode the same files with Pillow, in one process.
 """
 
@@ -196,8 +196,8 @@ def report(root: Path, frames: int, note: str) -> str:
         f"{growth_mib:.0f} MiB, {1024 * growth_mib / (large.frames - small.frames):.1f} KiB a frame.",
         "",
         f"The rival, Pillow decoding the same {2 * large.frames:,} files and nothing else, one process: "
-        f"{decode_wall_s:.1f} s, {decode_cpu_s:.1f} processor seconds. The check costs {large.cpu_s / decode_cpu_s:.1f} "
-        "times that: checksums, hashes, statistics, class counts, near-duplicates and the page included.",
+        f"{decode_wall_s:.1f} s, {decode_cpu_s:.1f} processor seconds. The check costs "
+        f"{large.cpu_s / decode_cpu_s:.1f} times that: checksums, hashes, statistics, class counts, near-duplicates and the page included.",
         "",
     ]
     return "\n".join(lines)
@@ -212,9 +212,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--work", type=Path, default=Path("check_runs"), help="where the frames go; kept"
-    )
+    parser.add_argument("--work", type=Path, default=Path("check_runs"), help="where the frames go; kept")
     parser.add_argument("--note", default="", help="what else the machine was doing")
     parser.add_argument("--out", type=Path, help="Markdown file to write")
     arguments = parser.parse_args()

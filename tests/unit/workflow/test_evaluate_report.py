@@ -172,7 +172,8 @@ def test_a_check_that_left_check_json_is_told(project, evaluated, tmp_path):
     opened = Project.open(tmp_path / "checked")
     contents = [
         {},
-        {"domains": {"source": {"frames": 9, "light": {"brightness": 0.4, "brightness_sd": 0.1, "warmth": None}}}, "problems": [{}]},
+        {"domains": {"source": {"frames": 9, "light": {"brightness": 0.4, "brightness_sd": 0.1, "warmth": None}}},
+         "problems": [{}]},
         {"problems": [{"domain": "source", "path": "a.png", "what": "holds id 77", "mend": "Map it."}],
          "remarks": [{"domain": "target", "text": "alike"}], "gap": "Darker."},
     ]  # fmt: skip
