@@ -33,9 +33,18 @@ def ids_what(unknown: dict[int, int], classes: ClassSet) -> str:
     )
 
 
-def ids_mend(label: LabelFacts, unknown: dict[int, int], present: Set[int], classes: ClassSet) -> str:
-    """Guess why ids are unknown; `present` are the ids of the whole set, which tell more than those of one file."""
-    cause = _sixteen_bits(label) or _cityscapes(present, classes) or _no_class(set(unknown))
+def ids_mend(label: LabelFacts, unknown: dict[int, int], present: Set[int], classes: ClassSet, kind: str) -> str:
+    """Guess why ids are unknown.
+
+    Args:
+        label: What holds them, read as `kind` (of `records.LABEL_KINDS`) says.
+        unknown: Their pixels.
+        present: The ids of the whole set, which tell more than those of one file.
+        classes: The set's classes.
+        kind: The frame's `label_kind`.
+    """
+    cause = _not_red(present, classes) if kind == "red" else ""
+    cause = cause or _sixteen_bits(label) or _cityscapes(present, classes) or _no_class(set(unknown))
     cause = cause or _shifted(present, classes) or _mixed(label, unknown, classes)
     cause = cause or (
         "a class list that does not belong to these labels. Add the ids to classes.toml, as a class or under `ignore`."
@@ -126,6 +135,12 @@ def ranges(ids: list[int]) -> str:
         else:
             parts.append([raw_id])
     return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}–{part[-1]}" for part in parts) or "none"
+
+
+def _not_red(present: Set[int], classes: ClassSet) -> str:
+    if present <= {0, *classes.colors[:, 0].tolist()}:
+        return "the classes' colours, not ids in the red channel. Read them as such: label_kind=colors in the SPEC."
+    return ""
 
 
 def _sixteen_bits(label: LabelFacts) -> str:

@@ -87,7 +87,7 @@ class _View:
         path = next(frame.label or "" for frame, fact in zip(self.manifest, self.facts, strict=True) if fact.label)
         if causes.are_train_ids(self._present, classes):
             what = f"all {len(labelled)} labels hold only ids in 0–18 and 255."
-            yield Finding(Kind.IDS, "", path, what, causes.ids_mend(labelled[0], {}, self._present, classes))
+            yield Finding(Kind.IDS, "", path, what, causes.ids_mend(labelled[0], {}, self._present, classes, "ids"))
         elif not any(label.class_pixels.any() for label in labelled if not label.colors):
             if any(finding.kind is Kind.LABEL for finding in found):
                 return
@@ -157,7 +157,7 @@ class _View:
         unknown = causes.unknown_ids(label, self.manifest.classes)
         if unknown:
             what = causes.ids_what(unknown, self.manifest.classes)
-            mend = causes.ids_mend(label, unknown, self._present, self.manifest.classes)
+            mend = causes.ids_mend(label, unknown, self._present, self.manifest.classes, frame.label_kind)
             yield Finding(Kind.IDS, frame.key, path, what, mend)
 
 

@@ -97,7 +97,8 @@ def _reasons(findings: Sequence[Finding]) -> dict[str, tuple[str, ...]]:
     reasons: dict[str, tuple[str, ...]] = {}
     for finding in findings:
         first = finding.mend.partition("\n")[0]
-        reasons[finding.key] = (*reasons.get(finding.key, ()), f"{TITLES[finding.kind]}. {first}")
+        title = TITLES[finding.kind][0].upper() + TITLES[finding.kind][1:]
+        reasons[finding.key] = (*reasons.get(finding.key, ()), f"{title}. {first}")
     return reasons
 
 

@@ -191,8 +191,11 @@ def _question_frames(project: Project, runs: list[RunInfo]) -> list[ShownFrame]:
     target, cache = project.manifest("target"), ImageCache(0)
     reader = LabelReader(target.classes, project.classes)
     shown = []
-    for path in sorted(selection.folder.rglob("entropy/**/*.png"))[:QUESTION_FRAMES]:
-        key = path.relative_to(selection.folder / "entropy").with_suffix("").as_posix()
+    kept = {
+        path.relative_to(selection.folder / "entropy").with_suffix("").as_posix(): path
+        for path in sorted(selection.folder.rglob("entropy/**/*.png"))
+    }
+    for key in [key for key in kept if key in target.by_key][:QUESTION_FRAMES]:  # since then some may be in quarantine
         frame, asked = target.by_key[key], tuple(query for query in queries if query.key == key)
         ids = {query.id for query in asked}
         shown.append(
@@ -200,7 +203,7 @@ def _question_frames(project: Project, runs: list[RunInfo]) -> list[ShownFrame]:
                 key=f"{key} (target)",
                 image=cache.read(frame),
                 truth=reader.read(frame) if frame.label else None,
-                entropy_01=np.asarray(Image.open(path), np.float32) / 255,
+                entropy_01=np.asarray(Image.open(kept[key]), np.float32) / 255,
                 queries=asked,
                 answers=tuple(answer for answer in answers if answer.query in ids),
             )

@@ -25,9 +25,9 @@ def sim(tmp_path: Path, slips) -> Path:
     return tmp_path / "sim"
 
 
-def look(folder: Path, need_labels: bool = True, classes: ClassSet | None = None, project: ClassSet | None = None):
+def look(folder: Path, need_labels: bool = True, classes: ClassSet | None = None, project=None, spec: str = ""):
     """Read a folder as `init` does, look at its frames as `check` does, and return the findings."""
-    manifest = read(Spec("folder", str(folder)))
+    manifest = read(Spec.parse(f"folder:{folder}{spec}"))
     manifest = replace(manifest, classes=classes or manifest.classes)
     inspect = Inspector(manifest.classes, project or manifest.classes)
     return diagnose(manifest, [inspect(frame) for frame in manifest], project or manifest.classes, need_labels)
@@ -124,6 +124,12 @@ def test_a_label_resized_with_mixed_edges_is_told_from_a_photograph(sim: Path, s
 def test_labels_in_colours_have_a_likely_cause(sim: Path, slips, change, words: str) -> None:
     slips.relabel(sim, change)
     assert all(words in mend for mend in mends(look(sim), Kind.IDS))
+
+
+def test_colours_read_as_ids_in_the_red_channel(sim: Path, slips) -> None:
+    slips.rgb_labels(sim.parent)
+    found = look(sim, spec="?label_kind=red")
+    assert all("label_kind=colors" in mend for mend in mends(found, Kind.IDS))
 
 
 @pytest.mark.parametrize(
