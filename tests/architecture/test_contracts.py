@@ -11,7 +11,7 @@ PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 CLEAN = {  # module -> its one import
     "cli/main.py": "import frugalseg.workflow.adapt",
     "web/app.py": "import frugalseg.annotation.store",
-    "workflow/adapt.py": "import frugalseg.adaptation.self_training, frugalseg.data.readers.folder, frugalseg.annotation.store",
+    "workflow/adapt.py": "import frugalseg.adaptation.x, frugalseg.data.readers.folder, frugalseg.annotation.store",
     "adaptation/self_training.py": "import frugalseg.training.loop, torch",
     "adaptation/advent.py": "import frugalseg.training.loop",
     "acquisition/grid.py": "import frugalseg.acquisition.view",

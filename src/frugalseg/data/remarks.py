@@ -181,7 +181,7 @@ def _turned(summary: Summary, manifest: Manifest) -> list[tuple[str, bool]]:
         return []
     first = manifest.frames[summary.turned[0]].image
     text = (
-        f"{_count(len(summary.turned), 'image')} with an EXIF orientation that their label has not (first {first}): "
+        f"{_count(len(summary.turned), 'image')} with an EXIF orientation whose label has none (first {first}): "
         "look whether the labels lie right."
     )
     return [(text, True)]

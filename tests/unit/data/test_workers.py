@@ -73,7 +73,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     item = f"open({str(note)!r}, 'w').write(str(__import__('os').getpid())) and __import__('time').sleep(60)"
     code = f"from frugalseg.data.workers import each; list(each(eval, [{item!r}]))"
-    parent = subprocess.Popen([sys.executable, "-c", code])
+    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     assert until(lambda: note.is_file() and note.read_text())
     worker = int(note.read_text())
     parent.send_signal(signal.SIGKILL)
