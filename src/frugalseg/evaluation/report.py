@@ -3,17 +3,15 @@
 Every text in it is escaped, whoever wrote it, and the page's own policy forbids scripts and network besides.
 """
 
-import json
-import math
-import shlex
 from pathlib import Path
 from typing import Any
 
-from frugalseg.evaluation import calibration, panels, pictures, tables, wording
+from frugalseg.evaluation import calibration, panels, pictures, tables
 from frugalseg.evaluation.confusion_table import confusion_matrix
 from frugalseg.evaluation.drift_words import drift_card
 from frugalseg.evaluation.exhibits import check_words
 from frugalseg.evaluation.gallery import GalleryGroup, gallery_groups, spread
+from frugalseg.evaluation.page import fill, write_html
 from frugalseg.evaluation.plot import curve_svg
 from frugalseg.evaluation.reliability import BINS
 from frugalseg.evaluation.reliability_plot import reliability_svg
@@ -28,34 +26,12 @@ MOST_LINES = 20  # problems and remarks of `check`; the rest stands on its own p
 
 def write_report(path: Path, data: ReportData) -> None:
     """Write the report as one self-contained HTML file."""
-    # a command line may hold bytes that are no text; they must not cost the user his report
-    path.write_bytes(render(data).encode("utf-8", "backslashreplace"))
+    write_html(path, render(data))
 
 
 def render(data: ReportData) -> str:
     """Return the report's HTML; the same data give the same text."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("frugalseg.evaluation", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": wording.percent,
-        "share": wording.share,
-        "points": wording.points,
-        "span": wording.span,
-        "signed_span": wording.signed_span,
-        "duration": wording.duration,
-        "whole": wording.whole,
-        "command": shlex.join,
-        "setting": _setting,
-    }
-    environment.tests["known"] = lambda number: not math.isnan(number)
-    return environment.get_template("report.html.j2").render(**_context(data))
+    return fill("report.html.j2", _context(data))
 
 
 def _context(data: ReportData) -> dict[str, Any]:
@@ -133,8 +109,3 @@ def _data_sections(data: ReportData) -> dict[str, Any]:
         "check_words": check_words(data.check) if data.check else "",
         "most_lines": MOST_LINES,
     }
-
-
-def _setting(value: Any) -> str:
-    """Write a setting as it stands in the TOML file: "text", 0.1, true, [1, 2]."""
-    return json.dumps(value, ensure_ascii=False, default=str)

@@ -108,8 +108,8 @@ def _train_stage(
     answers: Path | None,
     options: Options,
 ) -> StageResult:
-    domains = [domain for domain in ("source", "target") if project.has(domain)]
-    inputs = {domain: project.manifest_folder(domain) for domain in domains}
+    inputs = {"source": project.manifest_folder("source")} if project.has("source") else {}
+    inputs["target"] = project.manifest_folder(_target_domain(config))
     inputs["classes"] = project.folder / "classes.toml"
     if project.settings.weights and project.settings.weights != "hub":
         inputs["weights"] = Path(project.settings.weights)
@@ -123,6 +123,8 @@ def _train_stage(
         return StageResult(
             f"{verb}-{method}", None, {"inputs": {k: str(v) for k, v in inputs.items()}, "config": settings}
         )
+    domain = _target_domain(config)
+    options.say(f"{method}: {len(project.manifest(domain))} unlabelled frames of the {domain} set.")
     pixels_C = check_stage(project, "source", options) if project.has("source") else None
 
     def work(folder: Path) -> dict[str, Any]:
@@ -177,7 +179,7 @@ class _Training:
             human = Human(self.answers / "partial", cells_by_key(project, self.answers))
         return DomainData(
             source=self._source(),
-            target=FramePool(project.manifest("target").frames),
+            target=FramePool(project.manifest(_target_domain(self.config)).frames),
             pixels_C=self.pixels_C,
             human=human,
             teacher=load_model(self.start / MODEL) if self.start is not None else None,
@@ -189,6 +191,11 @@ class _Training:
             return None
         source = self.project.manifest("source")
         return FramePool(source.frames, human_masks(LabelReader(source.classes, self.project.classes).read))
+
+
+def _target_domain(config: TrainConfig) -> str:
+    """Return which frames stand for the target: `target_split = "val"` learns, transductively, from those scored."""
+    return "validation" if getattr(config, "target_split", "train") == "val" else "target"
 
 
 def _summaries(folder: Path) -> dict[str, Any]:
