@@ -48,7 +48,12 @@ LABELS = "labels.json"  # in the phase's folder: how many pixels people and the 
 class PointDaConfig(TrainConfig):
     """Settings of point_da."""
 
-    steps: int = Field(500, ge=1, description="training steps")
+    steps: int = Field(800, ge=1, description="training steps")
+    lr: float = Field(2e-3, gt=0, description="learning rate of the encoder")
+    zoom_min: float = Field(0.8, gt=0, description="smallest zoom into a frame; below 1 shows IGNORE around it")
+    zoom_max: float = Field(1.5, gt=0, description="largest zoom into a frame")
+    color_jitter: float = Field(0.3, ge=0, lt=1, description="brightness, contrast, saturation: factor within 1 ± this")
+    hue_jitter: float = Field(0.03, ge=0, le=0.5, description="hue: turns of the colour wheel, ± this")
     pseudo_labels: Literal["cells", "none"] = Field(
         "cells",
         description="cells: G1's predictions outside the selected cells (equation 6); none: people's answers only",

@@ -66,6 +66,7 @@ class SelfTrainingConfig(TrainConfig):
     max_source_share: float = Field(1.0, gt=0, le=1, description="largest share of the source frames")
 
     steps: int = Field(150, ge=1, description="training steps of each round")
+    zoom_min: float = Field(1.0, gt=0, description="smallest zoom into a frame; below 1 shows IGNORE around it")
     lr: float = Field(2e-4, gt=0, description="learning rate of the encoder in the first round")
     rounds: int = Field(3, ge=1, description="rounds of pseudo-labelling and training")
     start_ratio: float = Field(0.20, gt=0, le=1, description="p of the first round: share of each class to label")
@@ -73,7 +74,7 @@ class SelfTrainingConfig(TrainConfig):
     max_ratio: float = Field(0.50, gt=0, le=1, description="largest p")
     target_weight: float = Field(1.0, ge=0, description="weight of the pseudo-labels' cross entropy")
     target_class_weights: Literal["own", "source", "none"] = Field(
-        "source", description="class weights of the pseudo-labels' term: by their own counts, the source's, or none"
+        "own", description="class weights of the pseudo-labels' term: by their own counts, the source's, or none"
     )
     mining_ratio: float = Field(0.8, ge=0, le=1, description="how often a target window is centred on a rare class")
     mining_share: float = Field(0.001, ge=0, le=1, description="a class predicted less often than this is rare")
