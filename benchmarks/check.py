@@ -173,13 +173,14 @@ def report(root: Path, frames: int, note: str) -> str:
     runs = [measure(root, root / f"project-{count}", count) for count in (frames // 10, frames)]
     small, large = runs
     decode_wall_s, decode_cpu_s = bare_decode(root, frames)
+    command = [Path(sys.argv[0]).as_posix(), *(word for word in sys.argv[1:] if word not in ("--note", note))]
     cores, growth_mib = len(os.sched_getaffinity(0)), large.all_mib - small.all_mib
     lines = [
         f"# `frugalseg check` over {large.frames:,} frames of {SIZE_HW[1]}x{SIZE_HW[0]} with labels",
         "",
         f"{date.today().isoformat()}, frugalseg {frugalseg.__version__}, commit {_commit()}.  ",
         f"{platform.machine()}, {cores} cores, Python {platform.python_version()}, OpenCV {cv2.__version__}.  ",
-        f"Command: `python {shlex.join([Path(sys.argv[0]).as_posix(), *sys.argv[1:]])}`  ",
+        f"Command: `python {shlex.join(command)}`  ",
         f"Load of the machine when it began: {load:.1f}. {note}",
         "",
         "| frames | seconds | processor seconds | ms a frame | peak memory, MiB | of all processes, MiB |",

@@ -67,7 +67,7 @@ class SelfTrainingConfig(TrainConfig):
 
     steps: int = Field(150, ge=1, description="training steps of each round")
     zoom_min: float = Field(1.0, gt=0, description="smallest zoom into a frame; below 1 shows IGNORE around it")
-    lr: float = Field(2e-4, gt=0, description="learning rate of the encoder in the first round")
+    lr: float = Field(5e-4, gt=0, description="learning rate of the encoder in the first round")
     rounds: int = Field(3, ge=1, description="rounds of pseudo-labelling and training")
     start_ratio: float = Field(0.20, gt=0, le=1, description="p of the first round: share of each class to label")
     ratio_step: float = Field(0.05, ge=0, le=1, description="growth of p from round to round")
