@@ -68,6 +68,11 @@ class IntraDaConfig(AdversarialConfig):
         "own", description="class weights of the pseudo-labels: by their own counts, the source's, or none"
     )
 
+    @property
+    def repeats(self) -> int:
+        """How often `steps` are taken: in one stage, or in both."""
+        return 2 if self.first_stage == "advent" else 1
+
 
 @dataclass(frozen=True)
 class RankedFrame:

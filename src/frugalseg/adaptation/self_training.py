@@ -80,6 +80,11 @@ class SelfTrainingConfig(TrainConfig):
     mining_share: float = Field(0.001, ge=0, le=1, description="a class predicted less often than this is rare")
     round_lr_factor: float = Field(0.70711, gt=0, description="learning rate relative to the round before (1/√2)")
 
+    @property
+    def repeats(self) -> int:
+        """How often `steps` are taken: once a round."""
+        return self.rounds
+
     def ratio(self, number: int) -> float:
         """Return p in round `number`, counted from 0."""
         return min(self.start_ratio + number * self.ratio_step, self.max_ratio)

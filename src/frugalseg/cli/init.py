@@ -20,12 +20,22 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "frugalseg init city --source folder:data/sim --target folder:data/street --validation folder:data/street-labelled",
+    "frugalseg init city --recipe gta5_to_cityscapes --data data",
     "frugalseg init city --budget 2h --control",
     "frugalseg init city --checkpoint models/old-camera --target folder:data/new-camera",
 )
 
 SHOWN = 5  # refused files a data set
 Text = str | None
+RecipeName = Annotated[
+    Text,
+    typer.Option(
+        "--recipe", metavar="NAME", help="data sets, network and settings of the papers: gta5_to_cityscapes …"
+    ),
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="FOLDER", help="the folder that holds the recipe's data sets")
+]
 Source = Annotated[Text, typer.Option("--source", metavar="SPEC", help="the labelled source set")]
 Target = Annotated[Text, typer.Option("--target", metavar="SPEC", help="the target set; it needs no labels")]
 Validation = Annotated[
@@ -61,6 +71,8 @@ Name = Annotated[Text, typer.Option("--name", metavar="TEXT", help="name in the 
 
 def command(
     project: ProjectFolder,
+    recipe: RecipeName = None,
+    data: Data = None,
     source: Source = None,
     target: Target = None,
     validation: Validation = None,
@@ -83,7 +95,8 @@ def command(
     """Start a project, or give an existing one other data or settings; finished stages are never touched.
 
     SPEC is reader:path, with options after a question mark: folder:frames?split=train&limit=100. Settings that are not
-    given keep their value. Everything chosen stands in PROJECT/project.toml and PROJECT/classes.toml.
+    given keep their value. Everything chosen stands in PROJECT/project.toml and PROJECT/classes.toml; a recipe, over
+    which every other option wins, also writes PROJECT/settings/METHOD.toml.
     """
     specs = {"source": source, "target": target, "validation": validation}
     given: dict[str, Any] = {domain: _absolute(spec) for domain, spec in specs.items() if spec is not None}
@@ -100,7 +113,14 @@ def command(
         "name": name,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    _init(project, given, classes, checkpoint, Flags(dry_run, as_json, quiet))
+    _init(project, given, classes, checkpoint, _chosen(recipe, data, checkpoint), Flags(dry_run, as_json, quiet))
+
+
+class Chosen(NamedTuple):
+    """A recipe's name, and the folder that holds its data sets."""
+
+    name: str
+    data: Path | None
 
 
 class Flags(NamedTuple):
@@ -111,19 +131,30 @@ class Flags(NamedTuple):
     quiet: bool
 
 
-def _init(project: Path, given: dict[str, Any], classes: str | None, checkpoint: Path | None, flags: Flags) -> None:
+def _init(
+    project: Path,
+    given: dict[str, Any],
+    classes: str | None,
+    checkpoint: Path | None,
+    chosen: Chosen | None,
+    flags: Flags,
+) -> None:
     dry_run, as_json, quiet = flags
     with logs_on_stderr():
         from frugalseg.workflow.project import DOMAINS, init_project
         from frugalseg.workflow.status import next_command
 
         of_checkpoint = None
+        if chosen is not None:
+            given, classes = _of_recipe(chosen, given, classes)
         if checkpoint is not None:
             of_model, of_checkpoint = _of_checkpoint(checkpoint, given)
             given |= of_model
         made = init_project(project, given, classes, dry_run, of_checkpoint)
         if checkpoint is not None and not dry_run:
             _import(made, quiet)
+        if chosen is not None and not dry_run:
+            _write_settings(made, chosen.name, quiet)
         domains = [] if dry_run else [domain for domain in DOMAINS if made.has(domain)]
         manifests = {domain: made.manifest(domain) for domain in domains}
         frames = {domain: len(manifest) for domain, manifest in manifests.items()}
@@ -161,6 +192,39 @@ def _of_checkpoint(checkpoint: Path, given: dict[str, Any]) -> "tuple[dict[str, 
         made_of = f"{found['network']} for {found['channels']} bands"
         raise ConfigError(f"{', '.join(wrong)}: {checkpoint} is a {made_of}. Leave the flag out.")
     return found, classes
+
+
+def _chosen(recipe: str | None, data: Path | None, checkpoint: Path | None) -> Chosen | None:
+    if recipe is None and data is not None:
+        raise ConfigError("--data belongs to --recipe NAME; without one give --source, --target and --validation.")
+    if recipe is not None and checkpoint is not None:
+        raise ConfigError(
+            "--recipe trains from the source, --checkpoint goes on from a trained model: give one of them."
+        )
+    return None if recipe is None else Chosen(recipe, data)
+
+
+def _of_recipe(chosen: Chosen, given: dict[str, Any], classes: str | None) -> tuple[dict[str, Any], str]:
+    """Return the project's settings and class set: the recipe's, and over them what was given."""
+    from frugalseg.workflow import recipes
+
+    recipe = recipes.load(chosen.name)
+    specs = recipes.specs(chosen.name, recipe, chosen.data, set(given))
+    return {**recipe.project, **specs, **given}, classes or recipe.classes
+
+
+def _write_settings(project: "Project", name: str, quiet: bool) -> None:
+    from frugalseg.workflow import recipes
+
+    network = project.settings.network
+    kept = recipes.write_settings(project.folder / "settings", name, recipes.load(name), network)
+    if kept:  # said even to those who want no progress: these are not the recipe's settings
+        files = ", ".join(path.name for path in kept)
+        print(
+            f"{project.folder / 'settings'}: {files}: there already and other than the recipe's; kept.", file=sys.stderr
+        )
+    if project.settings.weights == "hub" and not quiet:
+        print(f"{network}: pretrained weights are fetched when training starts; --weights FILE|none.", file=sys.stderr)
 
 
 def _import(project: "Project", quiet: bool) -> None:

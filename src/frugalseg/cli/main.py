@@ -35,6 +35,7 @@ VERBS = {
     "init": Verb("frugalseg.cli.init", "start a project, or give it other data or settings"),
     "check": Verb("frugalseg.cli.check", "look at all data and say what is wrong with it, with pictures"),
     "adapt": Verb("frugalseg.cli.adapt", "train a network for the target without people's answers"),
+    "choose-model": Verb("frugalseg.cli.choose_model", "choose among adapted models without a target label"),
     "select": Verb("frugalseg.cli.select", "choose what people are asked"),
     "label": Verb("frugalseg.cli.label", "answer the questions of a selection"),
     "retrain": Verb("frugalseg.cli.retrain", "train with people's answers"),
@@ -43,6 +44,7 @@ VERBS = {
     "report": Verb("frugalseg.cli.report", "write the project's report, one HTML file"),
     "run": Verb("frugalseg.cli.run", "all stages in order; stops where people's answers are due"),
     "status": Verb("frugalseg.cli.status", "what is finished, what it cost, what comes next"),
+    "bench": Verb("frugalseg.cli.bench", "compare methods on a project: same network, same steps, several seeds"),
     "methods": Verb("frugalseg.cli.methods", "every reader, network, method and selector, and their settings"),
 }
 

@@ -78,12 +78,7 @@ def read_image(path: Path, pixel_cap: int = PIXEL_CAP, sha256: str = "", strict:
         ImageFileError: no regular file, not one of the formats, several pictures, over a limit, damaged, or changed.
     """
     with _opened(path, pixel_cap, sha256) as source:
-        if source.bits > 8:
-            array = _read_deep(source)
-            array = array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2)
-        else:
-            array = np.array(_loaded(source, strict).convert("RGB"))
-        return _turned(array, source.orientation)
+        return _pixels(source, strict)
 
 
 def read_label(path: Path, pixel_cap: int = PIXEL_CAP, sha256: str = "") -> NDArray[np.uint16]:
@@ -93,18 +88,26 @@ def read_label(path: Path, pixel_cap: int = PIXEL_CAP, sha256: str = "") -> NDAr
         ImageFileError: as `read_image`; also for colour images and lossy formats, which hold no ids.
     """
     with _opened(path, pixel_cap, sha256) as source:
-        if source.image.format not in ("PNG", "TIFF", "BMP") or is_lossy(source.image):
-            raise ImageFileError(
-                f"{path}: a label in {source.image.format} has lost its ids to compression. Expected PNG or TIFF, "
-                "with lossless compression."
-            )
+        _check_lossless(source)
         if source.image.mode not in ("L", "P", "1") and not source.image.mode.startswith("I"):
             raise ImageFileError(
                 f"{path}: expected one channel of class ids, got a {source.image.mode} image.\n"
-                "It looks like a label in colours; convert the colours to ids, or name the file that holds ids."
+                "A label in colours is read with label_kind=colors in the SPEC, one with ids in its red channel with "
+                "label_kind=red; a mask needs one channel."
             )
         ids_HW = _read_deep(source) if source.bits > 8 else _stored_values(source)
         return _turned(ids_HW.astype(np.uint16), source.orientation)
+
+
+def read_label_colors(path: Path, pixel_cap: int = PIXEL_CAP) -> NDArray[Any]:
+    """Return a label file that holds its ids as colours or in one of its channels, as `read_image` gives it.
+
+    Raises:
+        ImageFileError: as `read_image`; also for lossy formats, which hold no ids.
+    """
+    with _opened(path, pixel_cap) as source:
+        _check_lossless(source)
+        return _pixels(source, strict=False)
 
 
 def read_label_png(path: Path) -> NDArray[np.uint8]:
@@ -210,6 +213,23 @@ def _check_one_picture(path: Path, image: Image.Image) -> None:
         raise ImageFileError(f"{path}: holds {count} pictures; expected one. Save them as files of their own.")
     if any(tile[0] == "bmp_rle" for tile in getattr(image, "tile", ())):  # rows may end early, and are black then
         raise ImageFileError(f"{path}: a BMP with run lengths. Save it as PNG.")
+
+
+def _check_lossless(source: _Source) -> None:
+    if source.image.format not in ("PNG", "TIFF", "BMP") or is_lossy(source.image):
+        raise ImageFileError(
+            f"{source.path}: a label in {source.image.format} has lost its ids to compression. Expected PNG or TIFF, "
+            "with lossless compression."
+        )
+
+
+def _pixels(source: _Source, strict: bool) -> NDArray[Any]:
+    if source.bits > 8:
+        array = _read_deep(source)
+        array = array if array.ndim == 3 else np.repeat(array[..., None], 3, axis=2)
+    else:
+        array = np.array(_loaded(source, strict).convert("RGB"))
+    return _turned(array, source.orientation)
 
 
 def _try_out(source: _Source, strict: bool) -> None:

@@ -191,8 +191,8 @@ def are_train_ids(present: Set[int], classes: ClassSet) -> bool:
 def _cityscapes(present: Set[int], classes: ClassSet) -> str:
     if are_train_ids(present, classes):
         return "Cityscapes trainIds (0–18), not labelIds (0–33). Use the *_labelIds.png files, or list the trainIds."
-    listed = tuple(known_ids(classes)) == TRAIN_IDS and present <= LABEL_IDS | {IGNORE}
-    if listed and len(present - set(TRAIN_IDS) - {IGNORE}) > 1:  # 19 alone: rather off by one
+    more = present - {*TRAIN_IDS, IGNORE}
+    if tuple(known_ids(classes)) == TRAIN_IDS and more and more <= LABEL_IDS and more != {19}:  # that: off by one
         return (
             "Cityscapes labelIds (0–33), not trainIds (0–18). Use the *_labelTrainIds.png files, or list the labelIds."
         )

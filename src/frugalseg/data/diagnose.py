@@ -9,7 +9,7 @@ from pathlib import Path
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.records import Frame, Manifest
 from frugalseg.data import causes
-from frugalseg.data.facts import FrameFacts, ImageLook
+from frugalseg.data.facts import FrameFacts, size_of
 from frugalseg.data.findings import Finding, Kind, split_message
 from frugalseg.data.workers import LIMITS
 
@@ -150,7 +150,7 @@ class _View:
 
     def _ids_and_size(self, frame: Frame, fact: FrameFacts, path: str) -> Iterator[Finding]:
         assert fact.label is not None  # the caller's condition
-        label, size_HW = fact.label, _size(frame, fact.image)
+        label, size_HW = fact.label, size_of(frame, fact.image)
         if (label.height, label.width) != size_HW:
             what, mend = causes.size_what(frame, size_HW, label), causes.size_mend(size_HW, label, fact)
             yield Finding(Kind.SIZE, frame.key, path, what, mend)
@@ -159,10 +159,6 @@ class _View:
             what = causes.ids_what(unknown, self.manifest.classes)
             mend = causes.ids_mend(label, unknown, self._present, self.manifest.classes, frame.label_kind)
             yield Finding(Kind.IDS, frame.key, path, what, mend)
-
-
-def _size(frame: Frame, image: ImageLook | None) -> tuple[int, int]:
-    return (image.height, image.width) if image else (frame.height, frame.width)
 
 
 def _told(path: str, message: str) -> tuple[str, str]:

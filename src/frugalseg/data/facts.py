@@ -3,7 +3,7 @@
 Nothing here judges; `diagnose` does, with the facts of the whole set before it. Runs in worker processes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from frugalseg.core.classes import IGNORE, UNKNOWN, ClassSet, Color
-from frugalseg.core.codec import EXIF_ORIENTATION, FORMATS, file_sha256, read_image
+from frugalseg.core.codec import EXIF_ORIENTATION, FORMATS, read_image, read_label_colors
 from frugalseg.core.errors import ConfigError, DataError, ImageFileError
 from frugalseg.core.records import Frame
-from frugalseg.data.labels import read_raw
+from frugalseg.data.label_kinds import read_raw
 from frugalseg.data.masks import askable
 
 THUMB = 16  # side of the thumbnail that near-duplicates are verified by
@@ -103,7 +103,7 @@ class Inspector:
             found |= _see("mask_error", lambda: {"usable_ratio": _usable_ratio(frame)})
         if frame.label is not None:
             found |= _see("label_error", lambda: {"label": self._label(frame, masked="mask_error" not in found)})
-            found |= _turns(frame, found.get("image"), found.get("label"))
+            found |= exif_turns(frame, size_of(frame, found.get("image")), found.get("label"))
         return FrameFacts(**found)
 
     @cached_property
@@ -112,8 +112,7 @@ class Inspector:
 
     def _image(self, frame: Frame) -> dict[str, Any]:
         path = Path(frame.image)
-        changed = bool(frame.sha256) and file_sha256(path) != frame.sha256
-        image_HWC = read_image(path)
+        image_HWC, changed = _read(path, frame.sha256)
         rgb_HWC = (image_HWC >> 8).astype(np.uint8) if image_HWC.dtype == np.uint16 else image_HWC
         like_label = _is_label_map(path, rgb_HWC, self.project, self.classes)
         twin = _twin(path) if like_label and frame.label is None else ""
@@ -129,20 +128,40 @@ class Inspector:
             if colours is None:
                 raise
             return colours
-        counts = np.bincount(raw_HW.ravel())
-        ids = np.flatnonzero(counts)
+        found = label_facts(raw_HW)
         usable_HW = askable(frame) if masked and frame.mask else None
-        usable = counts if usable_HW is None or usable_HW.shape != raw_HW.shape else np.bincount(raw_HW[usable_HW])
-        height, width = raw_HW.shape
-        flat = _is_flat(raw_HW[..., None])
-        return LabelFacts(height, width, flat, ids, counts[ids], self._count_classes(usable))
+        if usable_HW is None or usable_HW.shape != raw_HW.shape:
+            return replace(found, class_pixels=self._count_classes(found.raw_ids, found.raw_pixels))
+        counts = np.bincount(raw_HW[usable_HW])
+        return replace(found, class_pixels=self._count_classes(np.arange(len(counts)), counts))
 
-    def _count_classes(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _count_classes(self, raw_ids: NDArray[np.int64], raw_pixels: NDArray[np.int64]) -> NDArray[np.int64]:
         pixels_C = np.zeros(len(self.project), np.int64)
-        classes = self._lookup[: len(counts)]
+        classes = self._lookup[raw_ids]
         known = (classes != UNKNOWN) & (classes != IGNORE)
-        np.add.at(pixels_C, classes[known], counts[known])
+        np.add.at(pixels_C, classes[known], raw_pixels[known])
         return pixels_C
+
+
+def label_facts(raw_HW: NDArray[np.uint16]) -> LabelFacts:
+    """Return the facts of a label of raw ids; no class is counted yet."""
+    counts = np.bincount(raw_HW.ravel())
+    ids = np.flatnonzero(counts)
+    return LabelFacts(*raw_HW.shape, _is_flat(raw_HW[..., None]), ids, counts[ids], np.zeros(0, np.int64))
+
+
+def _read(path: Path, sha256: str) -> tuple[NDArray[Any], bool]:
+    """Return an image, and whether it is another file than the one with that hash; what is hashed is what is decoded.
+
+    Raises:
+        ImageFileError: it cannot be used.
+    """
+    try:
+        return read_image(path, sha256=sha256, strict=True), False
+    except ImageFileError:
+        if not sha256:
+            raise
+        return read_image(path, strict=True), True  # raises again for damage
 
 
 def _see(error: str, look: Any) -> dict[str, Any]:
@@ -204,9 +223,12 @@ def _is_label_map(path: Path, rgb_HWC: NDArray[np.uint8], *class_sets: ClassSet)
 
 
 def _colors(path: Path) -> LabelFacts | None:
-    """Return the facts of a label file that is a colour picture, or None for one that is damaged."""
+    """Return the facts of a label file that is a colour picture, or None for one that is damaged or a lossy label."""
     try:
         rgb_HWC = read_image(path)
+        flat = _is_flat(rgb_HWC)
+        if flat:  # no photograph astray: then it counts what compression did to its colours
+            read_label_colors(path)
     except ImageFileError:
         return None
     packed_HW = rgb_HWC.astype(np.int64) @ np.array([1 << 32, 1 << 16, 1])
@@ -218,13 +240,17 @@ def _colors(path: Path) -> LabelFacts | None:
     )
     none = np.zeros(0, np.int64)
     height, width = rgb_HWC.shape[:2]
-    return LabelFacts(height, width, _is_flat(rgb_HWC), none, none, none, colors)
+    return LabelFacts(height, width, flat, none, none, none, colors)
 
 
-def _turns(frame: Frame, image: ImageLook | None, label: LabelFacts | None) -> dict[str, int]:
+def size_of(frame: Frame, image: ImageLook | None) -> tuple[int, int]:
+    """Return (height, width) of a frame's image: as it was seen, or as it was listed."""
+    return (image.height, image.width) if image else (frame.height, frame.width)
+
+
+def exif_turns(frame: Frame, size_HW: tuple[int, int], label: LabelFacts | None) -> dict[str, int]:
     """Return the EXIF orientations, looked up where they matter: sizes differ, or the format often has one."""
-    height, width = (image.height, image.width) if image else (frame.height, frame.width)
-    differ = label is not None and (label.height, label.width) != (height, width)
+    differ = label is not None and (label.height, label.width) != size_HW
     if not differ and Path(frame.image).suffix.lower() == ".png":
         return {}
     assert frame.label is not None  # the caller's condition

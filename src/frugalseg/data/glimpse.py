@@ -12,7 +12,7 @@ from frugalseg.core.classes import UNKNOWN, ClassSet
 from frugalseg.core.codec import read_image
 from frugalseg.core.errors import DataError
 from frugalseg.core.records import Frame
-from frugalseg.data.labels import read_raw
+from frugalseg.data.label_kinds import read_raw
 from frugalseg.data.masks import askable
 
 SIDE = 400  # the longer one, of a small picture

@@ -7,11 +7,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import ClassSet, Color
-from frugalseg.core.codec import read_image, read_label
-from frugalseg.core.errors import ConfigError, ImageFileError, UnknownIdError
+from frugalseg.core.codec import read_label, read_label_colors
+from frugalseg.core.errors import ConfigError, ImageFileError, MissingPairError, UnknownIdError
+from frugalseg.core.records import Frame
 
-LOSSY = (b"\xff\xd8\xff", b"RIFF")  # how JPEG and WebP begin
 MANY_COLORS = 2  # times the colours of the class set: more than that is a picture, or a blurred label
+
+
+def read_raw(frame: Frame, classes: ClassSet | None = None) -> NDArray[np.uint16]:
+    """Return the raw ids of a frame's label as they stand in its file, H x W; nothing is mapped or masked.
+
+    `classes` is the class set of the data set; only labels made of colours need it.
+
+    Raises:
+        MissingPairError: the frame has no label.
+        ImageFileError: the file is damaged or no label.
+        UnknownIdError: a colour that the class set does not list.
+    """
+    if frame.label is None:
+        raise MissingPairError(f"{frame.image}: there is no label for this image, and one is needed here.")
+    return read_ids(Path(frame.label), frame.label_kind, classes)
 
 
 def read_ids(path: Path, kind: str, classes: ClassSet | None) -> NDArray[np.uint16]:
@@ -28,12 +43,7 @@ def read_ids(path: Path, kind: str, classes: ClassSet | None) -> NDArray[np.uint
     """
     if kind == "ids":
         return read_label(path)
-    rgb_HWC = read_image(path)
-    with open(path, "rb") as file:
-        if file.read(4).startswith(LOSSY):
-            raise ImageFileError(
-                f"{path}: a label in JPEG or WebP has lost its ids to compression. Expected PNG or TIFF."
-            )
+    rgb_HWC = read_label_colors(path)
     if kind == "red":
         return rgb_HWC[..., 0].astype(np.uint16)
     if classes is None:

@@ -88,6 +88,25 @@ def paired_bootstrap(
     return _interval(value, samples_SR[1] - samples_SR[0], level)
 
 
+def paired_bootstrap_mean(
+    pairs: Sequence[tuple[Confusions, Confusions]],
+    ids: Sequence[int] | None = None,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean over (before, after) pairs of the difference in mIoU, all on the same resampled frames.
+
+    With a pair for each training seed, the interval says what other frames would change, not what other seeds would.
+
+    Raises:
+        DataError: they were not all measured on the same frames and classes.
+    """
+    samples_SR = _resampled_miou([one for pair in pairs for one in pair], ids, resamples, seed)
+    values = [scores(after.total(), ids).miou - scores(before.total(), ids).miou for before, after in pairs]
+    return _interval(math.fsum(values) / len(values), (samples_SR[1::2] - samples_SR[::2]).mean(axis=0), level)
+
+
 def paired_bootstrap_classes(
     before: Confusions, after: Confusions, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[Interval, ...]:

@@ -1,4 +1,4 @@
-"""What the report shows besides scores: a gallery of telling frames, and what `check` found in the data."""
+"""What the report shows besides scores: telling frames, what `check` found, what adaptation found out on its way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import DataError
 from frugalseg.evaluation.frame_scores import FrameScore, Groups
 from frugalseg.evaluation.wording import whole
+
+RANKED = 4  # frames shown at either end of a ranking
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,67 @@ class DataCheck:
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     gap: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Target frames from the surest to the least sure; the first `easy` of them lent their predictions as labels.
+
+    `images` holds some of them by key: those at the ends that can still be read.
+
+    Raises:
+        DataError: no frame on one of the sides, or frames out of order.
+    """
+
+    stage: str
+    keys: tuple[str, ...]
+    entropy_01_N: NDArray[np.float64]
+    easy: int
+    images: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        values = self.entropy_01_N
+        in_order = values.shape == (len(self.keys),) and bool(np.all(values[:-1] <= values[1:]))
+        if not in_order or not 0 < self.easy < len(self.keys):
+            raise DataError(
+                f"{self.stage}: a ranking of {len(self.keys)} frames, {self.easy} of them easy, with {values.size} "
+                "entropies that must rise; expected frames on both sides. Adapt again."
+            )
+
+    @property
+    def cut_01(self) -> float:
+        """The entropy half-way between the last easy frame and the first hard one."""
+        return float(self.entropy_01_N[self.easy - 1 : self.easy + 1].mean())
+
+    @property
+    def ends(self) -> tuple[range, range]:
+        """Places of the easiest and of the hardest frames, from the ends inwards: at most RANKED each, none twice."""
+        many = len(self.keys)
+        count = min(RANKED, self.easy, many - self.easy)
+        return range(count), range(many - 1, many - 1 - count, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class SpatialPriors:
+    """q: how a class's pixels are spread over the frame, C x rows x columns, each class summing to 1 (absent: to 0).
+
+    Raises:
+        DataError: no such maps for these classes.
+    """
+
+    stage: str
+    prior_Chw: NDArray[np.float32]
+    classes: ClassSet
+
+    def __post_init__(self) -> None:
+        prior = self.prior_Chw
+        if prior.ndim != 3 or len(prior) != len(self.classes) or not prior[0].size:
+            raise DataError(
+                f"{self.stage}: spatial priors of shape {prior.shape}; expected {len(self.classes)} classes x rows x "
+                "columns. The project's classes have changed since: adapt again."
+            )
+        if not np.isfinite(prior).all() or prior.min() < 0:
+            raise DataError(f"{self.stage}: spatial priors that are negative or no numbers. Adapt again.")
 
 
 def check_words(check: DataCheck) -> str:

@@ -13,6 +13,8 @@ from frugalseg.evaluation.exhibits import check_words
 from frugalseg.evaluation.gallery import GalleryGroup, gallery_groups, spread
 from frugalseg.evaluation.page import fill, write_html
 from frugalseg.evaluation.plot import curve_svg
+from frugalseg.evaluation.prior_maps import absent, heat_palette, prior_panels
+from frugalseg.evaluation.ranking import ranking_panels, ranking_svg, ranking_words
 from frugalseg.evaluation.reliability import BINS
 from frugalseg.evaluation.reliability_plot import reliability_svg
 from frugalseg.evaluation.report_data import EvaluatedModel, LedgerRow, ReportData, Role, ShownFrame, StageRecord
@@ -20,6 +22,7 @@ from frugalseg.evaluation.report_data import EvaluatedModel, LedgerRow, ReportDa
 __all__ = ["EvaluatedModel", "LedgerRow", "ReportData", "Role", "ShownFrame", "StageRecord", "render", "write_report"]
 
 WIDE_IN, NARROW_IN = (11.0, 4.6), (4.8, 4.4)  # the curve on a desk and on a phone
+LOW_IN = (11.0, 3.6)  # a histogram on a desk
 SQUARE_IN = (5.6, 5.6)  # the reliability diagram on a desk
 MOST_LINES = 20  # problems and remarks of `check`; the rest stands on its own page
 
@@ -64,6 +67,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "total_wall_s": sum(stage.wall_s for stage in data.stages),
         **_model_sections(data),
         **_data_sections(data),
+        **_adaptation_sections(data),
     }
 
 
@@ -91,6 +95,22 @@ def _model_sections(data: ReportData) -> dict[str, Any]:
         "gallery_spread": spread(data.gallery) if data.gallery else "",
         "wrong_color": panels.css_color(pictures.WRONG_COLOR),
     }
+
+
+def _adaptation_sections(data: ReportData) -> dict[str, Any]:
+    """What the template names of adaptation: IntraDA's ranking, and the spatial priors of self-training."""
+    from markupsafe import Markup
+
+    found: dict[str, Any] = {}
+    if data.ranking is not None:
+        sizes = ((LOW_IN, "wide"), (NARROW_IN, "narrow"))
+        found["ranking_words"] = ranking_words(data.ranking)
+        found["ranking_diagrams"] = [Markup(ranking_svg(data.ranking, size, f"ranking-{name}")) for size, name in sizes]
+        found["ranking_ends"] = ranking_panels(data.ranking)
+    if data.priors is not None:
+        found["prior_maps"], found["prior_absent"] = prior_panels(data.priors), absent(data.priors)
+        found["heat_stops"] = [panels.css_color(color) for color in heat_palette()[::15]]
+    return found
 
 
 def _gallery(data: ReportData) -> tuple[GalleryGroup, ...]:

@@ -14,7 +14,7 @@ from frugalseg.core.records import Answer, Query, Verdict
 from frugalseg.evaluation.compare import RESAMPLES, CurvePoint, Interval, bootstrap_classes, bootstrap_interval
 from frugalseg.evaluation.confusion import Confusions, Scores, scores
 from frugalseg.evaluation.drift_findings import DriftFindings
-from frugalseg.evaluation.exhibits import DataCheck, Gallery
+from frugalseg.evaluation.exhibits import DataCheck, Gallery, Ranking, SpatialPriors
 from frugalseg.evaluation.reliability import Reliability
 
 
@@ -183,6 +183,8 @@ class ReportData:
     gallery: Gallery | None = None
     drift: DriftFindings | None = None
     check: DataCheck | None = None
+    ranking: Ranking | None = None
+    priors: SpatialPriors | None = None
     left_out: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:

@@ -5,10 +5,11 @@ run killed at any moment goes on with the same command and ends with the same we
 functions of the step, everything else is in the checkpoint.
 """
 
+import copy
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,14 @@ from frugalseg.training.progress import TrainingLog
 from frugalseg.training.schedule import poly
 
 
-def train(method: Method, folder: Path, fabric: Fabric, log: TrainingLog) -> Network:
+Keep = Callable[[str, Network], None]
+
+
+def train(method: Method, folder: Path, fabric: Fabric, log: TrainingLog, keep: Keep | None = None) -> Network:
     """Run all phases of `method`, resuming whatever `folder` already holds, and return the finished network.
+
+    `keep` is handed each phase's name and the network as it would be if training ended there; the last one's is what
+    is returned. A run that was killed may hand out a phase twice, with the same weights.
 
     Raises:
         TrainingError: the loss stays NaN or infinite.
@@ -51,7 +58,7 @@ def train(method: Method, folder: Path, fabric: Fabric, log: TrainingLog) -> Net
             method.begin(number)
             if first:
                 method.load_state(state["method"])
-            _PhaseRun(method, phases, number, phase_folder, checkpoints, fabric, log).run(first)
+            _PhaseRun(method, phases, number, phase_folder, checkpoints, fabric, log).run(first, keep)
         return method.finish()
 
 
@@ -74,7 +81,7 @@ class _PhaseRun:
         self._batches = self._phase.batches(folder)
         self._diverged = ""
 
-    def run(self, first: int) -> None:
+    def run(self, first: int, keep: Keep | None) -> None:
         """Run from step `first` to the end of the phase; roll back once if the loss stops being a number."""
         with sigterm_event() as told_to_stop:
             try:
@@ -85,7 +92,17 @@ class _PhaseRun:
                     self._steps(step, told_to_stop)
                 except NonFiniteLoss:
                     raise TrainingError(self._diverged) from None
+            if keep and self._number + 2 < len(self._done_before):  # one entry more than there are phases
+                self._show(keep)
             self._save(self._number + 1, 0)
+
+    def _show(self, keep: Keep) -> None:
+        """Hand out the network as if training ended here, and go on as if it had not (`finish` may change it)."""
+        state = copy.deepcopy(self._method.state())
+        network = self._method.finish()
+        if self._fabric.is_global_zero:
+            keep(self._phase.name, network)
+        self._method.load_state(state)
 
     def _roll_back(self) -> int:
         loaded = self._checkpoints.load()

@@ -38,8 +38,16 @@ class TrainConfig(AugmentConfig):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="arithmetic")
     save_every: int = Field(100, ge=1, description="steps between checkpoints")
     log_every: int = Field(20, ge=1, description="steps between log lines")
+    keep_networks: bool = Field(
+        False, description="also keep the network after each round or stage, in networks/ of the stage's folder"
+    )
     loader_threads: int = Field(1, ge=1, description="threads that prepare batches; the batches do not depend on it")
     seed: int = Field(0, ge=0, description="seed of everything random")
+
+    @property
+    def repeats(self) -> int:
+        """How often `steps` are taken: the rounds or stages of methods that have several."""
+        return 1
 
     @property
     def input_hw(self) -> tuple[int, int]:

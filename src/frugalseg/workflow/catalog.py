@@ -200,7 +200,20 @@ SELECTORS = {
     ),
 }
 
-TABLES = {"reader": READERS, "network": NETWORKS, "method": METHODS, "selector": SELECTORS}
+BENCHES = {
+    "uda": Entry(
+        "every method without answers: same source network, steps and augmentation, several seeds",
+        "ours",
+        "frugalseg.workflow.bench_uda:uda",
+    ),
+    "self_training_grid": Entry(
+        "self-training's first share of pseudo-labels and its growth, scored after every round",
+        "Zou et al., ECCV 2018, figure 5",
+        "frugalseg.workflow.bench_grid:self_training_grid",
+    ),
+}
+
+TABLES = {"reader": READERS, "network": NETWORKS, "method": METHODS, "selector": SELECTORS, "comparison": BENCHES}
 
 
 def entry(kind: str, name: str) -> Entry:

@@ -47,7 +47,8 @@ def evaluate_stage(project: Project, model: Path | None, options: Options) -> St
     if config.drift_frames:
         inputs |= {domain: project.manifest_folder(domain) for domain in DOMAINS if project.has(domain)}
     if options.dry_run:
-        return StageResult("evaluate", None, {"inputs": {name: str(path) for name, path in inputs.items()}})
+        planned = {name: str(path) for name, path in inputs.items()}
+        return StageResult("evaluate", None, {"inputs": planned, "config": config.model_dump(mode="json")})
 
     def work(folder: Path) -> dict[str, Any]:
         viewer = Viewer(model / MODEL, config)

@@ -25,6 +25,7 @@ from frugalseg.workflow import catalog
 
 DOMAINS = ("source", "target", "validation")
 MODEL = "model"  # in a stage's folder: its network
+NETWORKS = "networks"  # PHASE/model beside it: with keep_networks, the network after each round or stage
 IMPORT = "import-model"  # the stage that takes a model from outside in
 MODEL_STAGES = ("import", "adapt", "retrain")  # stages whose folder holds one
 QUESTIONS = "questions.parquet"  # in a select stage's folder

@@ -29,6 +29,7 @@ from frugalseg.evaluation.report import (
 )
 from frugalseg.models.store import load_model, read_model_info
 from frugalseg.training.predict import Predictor
+from frugalseg.workflow.adaptation_exhibits import adaptation_exhibits
 from frugalseg.workflow.exhibits import exhibits, reliabilities
 from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
@@ -67,7 +68,7 @@ class _Scored:
 def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
     scored = _scored(project, runs)
     models = tuple(map(_measured, scored))
-    shown = exhibits(project, runs, _last_step(scored))
+    shown, adapted = exhibits(project, runs, _last_step(scored)), adaptation_exhibits(project, runs)
     simulated = any(run.extra.get("simulated") for run in runs)
     note = "Answers were simulated from ground truth; the seconds are the cost model's, not measured."
     return ReportData(
@@ -87,7 +88,9 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
         gallery=shown.gallery,
         drift=shown.drift,
         check=shown.check,
-        left_out=shown.left_out,
+        ranking=adapted.ranking,
+        priors=adapted.priors,
+        left_out=(*shown.left_out, *adapted.left_out),
     )
 
 

@@ -29,7 +29,7 @@ def next_command(project: Project) -> str:
     """Return the command that carries the project on."""
     names = [run.name for run in project.list()]
     folder = shlex.quote(str(project.folder))
-    stages = [name for name in names if not name.startswith(("check", "evaluate", "report"))]
+    stages = [name for name in names if not name.startswith(("check", "evaluate", "report", "judge", "choose", "bench"))]
     if not stages and not project.has("source") and project.settings.checkpoint is None:
         return f"frugalseg init {folder} --source SPEC (or --checkpoint MODEL)"
     if not stages:

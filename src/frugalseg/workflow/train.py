@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ from frugalseg.models.network import Network
 from frugalseg.models.store import load_model, save_model
 from frugalseg.training.domain_data import DomainData, Human
 from frugalseg.training.loop import train
-from frugalseg.training.memory import keep_freed_memory
+from frugalseg.training.memory import keep_freed_memory, peak_memory
 from frugalseg.training.progress import TrainingLog
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow import catalog
 from frugalseg.workflow.check import check_stage
 from frugalseg.workflow.label import cells_by_key
-from frugalseg.workflow.project import IMPORT, MODEL, Project
+from frugalseg.workflow.project import IMPORT, MODEL, NETWORKS, Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 
@@ -152,15 +153,26 @@ class _Training:
         log = TrainingLog(folder / "log.jsonl", self.method, quiet=self.options.quiet)
         try:
             method = catalog.entry("method", self.method).load()(self._network(), self.config, fabric, self._data())
-            network = train(method, folder, fabric, log)
+            network = train(method, folder, fabric, log, self._keep(folder) if self.config.keep_networks else None)
         finally:
             log.close()
-        extra = {"method": self.method, "input_height": self.config.height, "input_width": self.config.width}
-        save_model(folder / MODEL, network, extra)
+        save_model(folder / MODEL, network, self._extra())
         summaries = _summaries(folder)
         _sweep(folder)
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        return {"method": self.method, "parameters": parameters, "device": str(fabric.device), "phases": summaries}
+        return {
+            "method": self.method,
+            "parameters": parameters,
+            "device": str(fabric.device),
+            "phases": summaries,
+            "peak_memory": peak_memory(fabric.device),
+        }
+
+    def _extra(self) -> dict[str, Any]:
+        return {"method": self.method, "input_height": self.config.height, "input_width": self.config.width}
+
+    def _keep(self, folder: Path) -> Callable[[str, Network], None]:
+        return lambda phase, network: save_model(folder / NETWORKS / phase / MODEL, network, self._extra())
 
     def _network(self) -> Network:
         if self.start is not None and self.config.start == "checkpoint":

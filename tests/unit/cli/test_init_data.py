@@ -7,7 +7,8 @@ import pytest
 
 from frugalseg.cli.main import run
 from frugalseg.core.spec import Spec
-from frugalseg.data.labels import check_labels
+from frugalseg.data.facts import Inspector
+from frugalseg.data.summary import Summary, summarise
 from frugalseg.workflow.project import Project
 
 
@@ -25,6 +26,12 @@ def init(capsys, *arguments: str) -> tuple[int, str, str]:
     return code, *capsys.readouterr()
 
 
+def looked_at(project: Project, domain: str) -> Summary:
+    manifest = project.manifest(domain)
+    inspect = Inspector(manifest.classes, project.classes, images=False)
+    return summarise(domain, manifest, [inspect(frame) for frame in manifest], project.classes)
+
+
 def test_two_public_sets_meet_in_a_class_set_chosen_by_name(world, capsys) -> None:
     code, out, err = init(
         capsys, "--source", "camvid:camvid", "--target", "cityscapes:city", "--classes", "nthu13", "--json"
@@ -36,17 +43,16 @@ def test_two_public_sets_meet_in_a_class_set_chosen_by_name(world, capsys) -> No
     project = Project.open(world / "project")
     assert len(project.classes) == 13
     for domain, lost in (("source", 6), ("target", 6)):
-        counts = check_labels(project.manifest(domain), project.classes, need=True)
-        frames = len(project.manifest(domain))
-        assert counts.pixels.sum() == frames * 16 * (24 - lost)  # a quarter of each label is no class
-        assert counts.pixels[project.classes.index("road")] > 0
+        summary = looked_at(project, domain)
+        assert summary.pixels_C.sum() == summary.frames * 16 * (24 - lost)  # a quarter of each label is no class
+        assert summary.pixels_C[project.classes.index("road")] > 0
 
 
 def test_without_a_choice_the_sources_classes_are_the_projects(world, capsys) -> None:
     assert init(capsys, "--source", "camvid:camvid", "--target", "cityscapes:city")[0] == 0
     project = Project.open(world / "project")
     assert project.classes.name == "camvid11"
-    assert check_labels(project.manifest("target"), project.classes, need=True).pixels.any()
+    assert looked_at(project, "target").pixels_C.any()
 
 
 def test_a_class_set_that_there_is_not(world, capsys) -> None:

@@ -195,7 +195,7 @@ def test_damaged_exif_is_no_traceback(put):
 
 
 def test_case_15_a_label_in_colours_is_refused_with_its_cause(put):
-    message = "expected one channel of class ids, got a RGB image.\nIt looks like"
+    message = "expected one channel of class ids, got a RGB image.\nA label in colours is read with label_kind=colors"
     refused(put(BAD.saved(RGB)), message, [read_label])
 
 

@@ -5,8 +5,8 @@ from PIL import Image
 from frugalseg.core.classes import IGNORE, ClassSet, SemanticClass
 from frugalseg.core.errors import ConfigError, DataError, ImageFileError, UnknownIdError
 from frugalseg.core.records import Frame
-from frugalseg.data.label_kinds import color_table, read_ids
-from frugalseg.data.labels import LabelReader, read_raw
+from frugalseg.data.label_kinds import color_table, read_ids, read_raw
+from frugalseg.data.labels import LabelReader
 
 TWO = ClassSet(
     "two",
@@ -89,14 +89,14 @@ def test_the_red_channel_holds_the_ids(put):
 
 
 def test_red_ids_that_are_colours_are_told(put):
-    with pytest.raises(UnknownIdError, match="the classes' colours, not ids in its red channel"):
+    with pytest.raises(UnknownIdError, match="the classes' colours, not ids in the red channel"):
         LabelReader(TWO, TWO).read(frame(put([[(128, 64, 128), (0, 0, 142)]]), "red", (1, 2)))
 
 
-@pytest.mark.parametrize("kind", ["red", "colors"])
-@pytest.mark.parametrize("suffix", ["jpg", "webp"])
-def test_lossy_files_hold_no_ids_whatever_their_name(put, tmp_path, kind, suffix):
-    put(COLORS, f"label.{suffix}").rename(tmp_path / "lossy.png")
+@pytest.mark.parametrize("kind", ["ids", "red", "colors"])
+@pytest.mark.parametrize(("suffix", "options"), [("jpg", {}), ("webp", {}), ("tif", {"compression": "jpeg"})])
+def test_lossy_files_hold_no_ids_whatever_their_name(put, tmp_path, kind, suffix, options):
+    put(COLORS, f"label.{suffix}", **options).rename(tmp_path / "lossy.png")
     with pytest.raises(ImageFileError, match="has lost its ids to compression"):
         read_ids(tmp_path / "lossy.png", kind, TWO)
 

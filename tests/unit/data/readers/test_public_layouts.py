@@ -9,7 +9,8 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import DataProblems, ReaderError, UnknownIdError
 from frugalseg.core.spec import Spec
 from frugalseg.data import class_sets
-from frugalseg.data.labels import LabelReader, read_raw
+from frugalseg.data.label_kinds import read_raw
+from frugalseg.data.labels import LabelReader
 from frugalseg.data.readers import bdd100k, camvid, carla, cityscapes, gta5, nthu, synthia
 
 

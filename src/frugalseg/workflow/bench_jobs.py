@@ -1,0 +1,246 @@
+"""The runs of a comparison: each a training with its evaluations, in a process of its own, done once.
+
+A job's stages are ordinary ones, so "is it done?" is asked of the folders, and a job that was killed goes on where its
+stages stand. One that fails says why, and the others go on.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from frugalseg.core.artifact import Stage
+from frugalseg.core.errors import ArtifactError, FrugalsegError
+from frugalseg.core.runs import RunInfo
+from frugalseg.training.interrupt import sigterm_exits
+from frugalseg.workflow.choose_model import judge_stage
+from frugalseg.workflow.evaluate import evaluate_stage
+from frugalseg.workflow.project import NETWORKS, Project
+from frugalseg.workflow.stage import Options, StageResult
+from frugalseg.workflow.train import adapt
+
+SCORES_ONLY = Options(overrides=("drift_frames=0", "gallery_frames=0"), quiet=True)
+QUIET = Options(quiet=True)
+ENDS_WITH = "frugalseg: "  # before the message of a worker that was refused
+POLL_S = 0.2
+LOCK, LOGS = ".lock", "logs"
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training in a seed's copy of the project. `after` names the job (of the same seed) it starts from."""
+
+    name: str
+    method: str
+    seed: int
+    project: str
+    overrides: tuple[str, ...]
+    after: "Job | None" = None
+    judge: bool = False
+
+    @property
+    def title(self) -> str:
+        """What it is called among all jobs."""
+        return f"{self.name}, seed {self.seed}"
+
+    def to_json(self) -> str:
+        """Return the job as text for its process."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        """Return the job that `to_json` wrote."""
+        return cls._from_dict(json.loads(text))
+
+    @classmethod
+    def _from_dict(cls, content: dict[str, Any]) -> "Job":
+        after = cls._from_dict(content["after"]) if content["after"] else None
+        return cls(**{**content, "overrides": tuple(content["overrides"]), "after": after})
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job's finished stages: training, evaluations (of kept networks in order, the model last), judgement."""
+
+    training: RunInfo
+    evaluations: tuple[RunInfo, ...]
+    judgement: RunInfo | None
+
+    @property
+    def stages(self) -> tuple[RunInfo, ...]:
+        """All of them."""
+        return (self.training, *self.evaluations, *([self.judgement] if self.judgement else []))
+
+
+def work(job: Job) -> None:
+    """Do a job: train, evaluate, judge; whatever is done already is not done again."""
+    project = Project.open(Path(job.project))
+    training = adapt(project, job.method, _start(project, job), Options(overrides=job.overrides, quiet=True))
+    for folder in _models(training.where):
+        evaluate_stage(project, folder, SCORES_ONLY)
+    if job.judge:
+        judge_stage(project, training.where, QUIET)
+
+
+def done(job: Job) -> Done | None:
+    """Return a job's stages if all of them are finished; nothing is run."""
+    project = Project.open(Path(job.project))
+    training = _training(project, job)
+    if training is None:
+        return None
+    dry = Options(overrides=SCORES_ONLY.overrides, dry_run=True, quiet=True)
+    evaluations = [_find(project, evaluate_stage(project, where, dry)) for where in _models(training.folder)]
+    judgement = _find(project, judge_stage(project, training.folder, Options(dry_run=True))) if job.judge else None
+    if not all(evaluations) or (job.judge and judgement is None):
+        return None
+    return Done(training, tuple(run for run in evaluations if run), judgement)
+
+
+def _training(project: Project, job: Job) -> RunInfo | None:
+    if job.after and _training(project, job.after) is None:
+        return None
+    dry = Options(overrides=job.overrides, dry_run=True, quiet=True)
+    planned = adapt(project, job.method, _start(project, job), dry)
+    return _find(project, planned, int(planned.found["config"]["seed"]))
+
+
+def _start(project: Project, job: Job) -> Path | None:
+    if job.after is None:
+        return None
+    start = _training(project, job.after)
+    if start is None:
+        raise ArtifactError(f"{job.title}: {job.after.title} is needed first and is not finished.")
+    return start.folder
+
+
+def _find(project: Project, planned: StageResult, seed: int = 0) -> RunInfo | None:
+    """Return the finished stage that a dry run describes, or None."""
+    inputs = {name: Path(path) for name, path in planned.found["inputs"].items()}
+    return Stage(project.runs, planned.name, inputs, planned.found["config"], [], seed).done()
+
+
+def _models(training: Path) -> list[Path]:
+    """Return the folders that hold the networks of a training, in the order they came about."""
+    kept = [path for path in (training / NETWORKS).glob("*") if path.is_dir()]
+    return [*sorted(kept, key=lambda path: (len(path.name), path.name)), training]
+
+
+def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int, options: Options) -> dict[Job, Done | str]:
+    """Run what is not done, `at_once` processes at a time; return each job's stages, or why it failed.
+
+    A job whose predecessor failed is not tried. Ctrl-C and SIGTERM stop the processes, which save first. `at_once` 0
+    runs them in this process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder, options) as lock, sigterm_exits():
+        found: dict[Job, Done | str] = {job: stages for job in jobs if (stages := done(job))}
+        waiting = [job for job in jobs if job not in found]
+        if found:
+            options.say(f"{len(found)} of {len(jobs)} runs: done before.")
+        _Workers(folder / LOGS, lock, options).run(waiting, found, at_once)
+    return found
+
+
+class _Workers:
+    def __init__(self, logs: Path, lock: IO[str], options: Options) -> None:
+        self._logs, self._lock, self._options = logs, lock, options
+        self._running: dict[Job, subprocess.Popen[bytes]] = {}
+        logs.mkdir(exist_ok=True)
+
+    def run(self, waiting: list[Job], found: dict[Job, Done | str], at_once: int) -> None:
+        """Run all of `waiting`, each after what it starts from, and put what came of it into `found`."""
+        try:
+            while waiting or self._running:
+                for job in [job for job in waiting if job.after is None or job.after in found]:
+                    if job.after and isinstance(found[job.after], str):
+                        found[job] = f"{job.after.title} failed, and this starts from it."
+                    elif at_once == 0:
+                        found[job] = self._outcome(job, self._here(job))
+                    elif len(self._running) < at_once:
+                        self._running[job] = self._start(job)
+                    else:
+                        continue
+                    waiting.remove(job)
+                self._collect(found)
+        finally:
+            for process in self._running.values():
+                process.terminate()
+            for process in self._running.values():
+                process.wait()
+
+    def _collect(self, found: dict[Job, Done | str]) -> None:
+        for job, process in list(self._running.items()):
+            if process.poll() is not None:
+                del self._running[job]
+                found[job] = self._outcome(job, _failure(process.returncode, self._log(job)))
+        if self._running:
+            time.sleep(POLL_S)
+
+    def _outcome(self, job: Job, failure: str) -> Done | str:
+        stages = None if failure else done(job)
+        if stages is None:
+            failure = failure or "its process ended well, but its stages are not there."
+            self._options.say(f"{job.title}: failed: {failure}")
+            return failure
+        self._options.say(f"{job.title}: mIoU {stages.evaluations[-1].extra['miou']:.3f}")
+        return stages
+
+    def _here(self, job: Job) -> str:
+        self._options.say(f"{job.title}: begins.")
+        try:
+            work(job)
+        except FrugalsegError as error:
+            return str(error)
+        except Exception as error:  # a slip in one method must not cost the others' results
+            self._log(job).write_text(traceback.format_exc(), encoding="utf-8")
+            return f"{type(error).__name__}: {error} (see {self._log(job)})"
+        return ""
+
+    def _start(self, job: Job) -> subprocess.Popen[bytes]:
+        self._options.say(f"{job.title}: begins.")
+        command = [sys.executable, "-m", "frugalseg.workflow.bench_worker", job.to_json()]
+        with open(self._log(job), "wb") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # closed by our death: the worker then saves and leaves
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **ONE_THREAD},
+                pass_fds=(self._lock.fileno(),),  # held until the last worker has left
+                start_new_session=True,  # Ctrl-C reaches us alone, and we tell the workers
+            )
+
+    def _log(self, job: Job) -> Path:
+        return self._logs / f"seed-{job.seed}-{job.name.replace('/', '-')}.log"
+
+
+def _failure(code: int, log: Path) -> str:
+    """Return why a process failed, from what it said; empty where it did not."""
+    if code == 0:
+        return ""
+    text = log.read_text(encoding="utf-8", errors="replace").strip()
+    if code < 0:
+        return f"killed by signal {-code}, perhaps for want of memory (see {log})"
+    said = text.rpartition(ENDS_WITH)[2] if code == 2 else (text.splitlines() or ["it said nothing"])[-1]
+    return said if code == 2 else f"{said} (exit code {code}, see {log})"
+
+
+@contextmanager
+def _alone(folder: Path, options: Options) -> Iterator[IO[str]]:
+    """Hold the folder's lock, which workers of an earlier comparison may still hold while they save."""
+    with open(folder / LOCK, "a", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            options.say(f"{folder}: another comparison, or workers of one, are at work here; waiting for them.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock

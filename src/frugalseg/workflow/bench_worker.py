@@ -1,0 +1,29 @@
+"""The process of one job: `python -m frugalseg.workflow.bench_worker JOB`. It leaves, saving first, if its parent dies."""
+
+import os
+import signal
+import sys
+import threading
+
+from frugalseg.core.errors import FrugalsegError
+from frugalseg.workflow.bench_jobs import ENDS_WITH, Job, work
+
+
+def main() -> int:
+    """Do the job on the command line; exit code 2 with a message for what the user can mend."""
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    try:
+        work(Job.from_json(sys.argv[1]))
+    except FrugalsegError as error:
+        print(f"{ENDS_WITH}{error}", file=sys.stderr, flush=True)
+        return 2
+    return 0
+
+
+def _leave_with_parent() -> None:
+    os.read(0, 1)  # the parent writes nothing: this returns when its end of the pipe is closed
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
