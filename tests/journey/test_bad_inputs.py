@@ -125,7 +125,7 @@ def refused_files() -> dict[str, str]:
     """Every image of the target that must be refused, by file name, with a part of the reason."""
     bad = {f"{n:02} {b.case}{b.suffix}": b.refused for n, b in enumerate(BAD.BAD_FILES) if b.refused is not None}
     odd = {f"{name}.png": reason for name, reason in ODD_NAMES.items() if reason}
-    return bad | odd | {name: "" for name in ("pipe.png", "zero.png", "loop.png", "lost.png", "outside.png")}
+    return bad | odd | {name: "" for name in (*BAD.NO_FILES, "outside.png")}
 
 
 def good_files() -> set[str]:

@@ -11,7 +11,7 @@ How much the teacher's labels count is the share of pixels it is sure of. Every 
 `rare_ratio = 0`, `things = []`, `mixing = "none"` (then whole target images), `mixed_weight = 0`, `mask_weight = 0`.
 
 Differs from the papers: starts from a source-trained network (`start = "pretrained"` for theirs); BatchNorm keeps
-running statistics of plain target images, which teacher and model use, apart from those of source and mixed ones (DACS
+running statistics of mixed images, which teacher and model use, apart from those of source and masked ones (DACS
 normalises the teacher by its own batch); the share of sure pixels is each image's own, as DAFormer writes it
 (`quality = "batch"` for public code's); labels' terms are averaged over labelled pixels; the teacher is the model; one
 setting of colours holds for all views; who is rare is decided as `data/rare_classes.py` says.
@@ -73,7 +73,7 @@ class MeanTeacherConfig(TrainConfig):
     )
     mixed_weight: float = Field(1.0, ge=0, description="weight of the mixed images' cross entropy; 0 = off")
     mixed_statistics: Literal["target", "source", "own"] = Field(
-        "own", description="running BatchNorm statistics that mixed images move: own leaves both domains' alone"
+        "target", description="running BatchNorm statistics that mixed images move: own leaves both domains' alone"
     )
     target_class_weights: Literal["source", "none"] = Field(
         "none", description="class weights of the terms with the teacher's labels: the source's, or none"

@@ -35,12 +35,15 @@ def command(
     with logs_on_stderr():
         from frugalseg.workflow.check import check
         from frugalseg.workflow.project import Project
+        from frugalseg.workflow.status import next_command
 
-        result = check(Project.open(project), quarantine, options(dry_run=dry_run, quiet=quiet))
+        opened = Project.open(project)
+        result = check(opened, quarantine, options(dry_run=dry_run, quiet=quiet))
     if dry_run:
         show_stage(result.stage, as_json)
         return
-    show(_found(result), as_json, *_lines(result, project))
+    following = [f"Next: {next_command(opened)}"] if not result.open else _when_mended(result, project)
+    show(_found(result), as_json, *_lines(result, project), *following)
     if result.open:
         raise typer.Exit(2)
 
@@ -92,12 +95,10 @@ def _lines(result: "CheckResult", project: Path) -> list[str]:
         lines += ["", "Remarks"]
         lines += [f"  {'! ' if r.warning else ''}{r.domain}: {r.text}" for r in result.remarks]
         lines += [f"  {result.gap}"] if result.gap else []
-    return [*lines, "", f"With pictures: {result.stage.where / 'data.html'}", *_what_next(result, project)]
+    return [*lines, "", f"With pictures: {result.stage.where / 'data.html'}"]
 
 
-def _what_next(result: "CheckResult", project: Path) -> list[str]:
-    if not result.open:
-        return []
+def _when_mended(result: "CheckResult", project: Path) -> list[str]:
     folder = shlex.quote(str(project))
     lines = [f"When mended: frugalseg init {folder} && frugalseg check {folder}"]
     if any(finding.name for _, finding in result.open):

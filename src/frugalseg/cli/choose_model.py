@@ -38,7 +38,11 @@ def command(
     ]
     table = Table(rows, ("model", "score", "entropy", "agreement", "source mIoU", "true mIoU"))
     stage = result.where.name.partition("-")[0].lstrip("0")
-    parts = [table, f"Chosen, without target labels: {result.found['chosen']}", *_told(result.found["spearman"])]
+    parts: list[str | Table] = [
+        table,
+        f"Chosen, without target labels: {result.found['chosen']}",
+        *_told(result.found["spearman"]),
+    ]
     show_stage(
         result, as_json, *parts, next_command=f"frugalseg select {shlex.quote(str(opened.folder))} --start {stage}"
     )

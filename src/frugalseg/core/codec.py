@@ -190,11 +190,12 @@ def _content(path: Path) -> bytes:
         _check_regular(path, os.stat(path))
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(handle, "rb") as file:
-            _check_regular(path, os.fstat(handle))
-            content = file.read(BYTE_CAP + 1)
+            state = os.fstat(handle)
+            _check_regular(path, state)
+            content = file.read(state.st_size + 1)  # room for as many bytes is made before one is read
     except (OSError, ValueError) as error:
         raise ImageFileError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}.") from error
-    if len(content) > BYTE_CAP:
+    if len(content) > state.st_size:
         raise ImageFileError(f"{path}: it grows while it is read. Wait until it is written.")
     return content
 

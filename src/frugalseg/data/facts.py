@@ -103,7 +103,8 @@ class Inspector:
             found |= _see("mask_error", lambda: {"usable_ratio": _usable_ratio(frame)})
         if frame.label is not None:
             found |= _see("label_error", lambda: {"label": self._label(frame, masked="mask_error" not in found)})
-            found |= exif_turns(frame, size_of(frame, found.get("image")), found.get("label"))
+            turns = exif_turns(frame, size_of(frame, found.get("image")), found.get("label"))
+            found |= dict(zip(("image_turn", "label_turn"), turns, strict=True))
         return FrameFacts(**found)
 
     @cached_property
@@ -248,13 +249,13 @@ def size_of(frame: Frame, image: ImageLook | None) -> tuple[int, int]:
     return (image.height, image.width) if image else (frame.height, frame.width)
 
 
-def exif_turns(frame: Frame, size_HW: tuple[int, int], label: LabelFacts | None) -> dict[str, int]:
-    """Return the EXIF orientations, looked up where they matter: sizes differ, or the format often has one."""
+def exif_turns(frame: Frame, size_HW: tuple[int, int], label: LabelFacts | None) -> tuple[int, int]:
+    """Return the EXIF orientations of image and label, looked up where they matter: sizes differ, or the format often has one."""
     differ = label is not None and (label.height, label.width) != size_HW
     if not differ and Path(frame.image).suffix.lower() == ".png":
-        return {}
+        return 1, 1
     assert frame.label is not None  # the caller's condition
-    return {"image_turn": _turn(Path(frame.image)), "label_turn": _turn(Path(frame.label)) if differ else 1}
+    return _turn(Path(frame.image)), _turn(Path(frame.label)) if differ else 1
 
 
 def _turn(path: Path) -> int:

@@ -42,7 +42,8 @@ class LabelReader:
 
 def _wrong_size(frame: Frame, raw_HW: NDArray[np.uint16]) -> str:
     label, size_HW = label_facts(raw_HW), (frame.height, frame.width)
-    facts = FrameFacts(label=label, **exif_turns(frame, size_HW, label))
+    image_turn, label_turn = exif_turns(frame, size_HW, label)
+    facts = FrameFacts(label=label, image_turn=image_turn, label_turn=label_turn)
     return f"{frame.label}: {causes.size_what(frame, size_HW, label)}\n{causes.size_mend(size_HW, label, facts)}"
 
 

@@ -71,6 +71,10 @@ def list_files(
     return found
 
 
+def _like_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
 def _same_key(path: Path, paths: list[Path]) -> str:
     others = ", ".join(other.name for other in paths if other != path)
     return f"{others} is of the same name, and one of them would be lost. Keep one."
@@ -95,10 +99,12 @@ def _walk(folder: Path, left_out: set[str]) -> Iterator[Path | Refused]:
     for place, folders, names in os.walk(folder, onerror=refuse):
         visible = [Path(place) / name for name in sorted(folders) if not name.startswith(".")]
         visible = [path for path in visible if os.path.realpath(path) not in left_out]
-        folders[:] = [path.name for path in visible if not path.is_symlink()]
+        folders[:] = [path.name for path in visible if not path.is_symlink() and not _like_image(path)]
         for path in visible:
             if path.is_symlink():  # its files would be missing, or come twice
                 yield Refused(str(path), "a link to a folder. Copy the folder, or point the SPEC at it.")
+            elif _like_image(path):
+                yield Refused(str(path), "a folder with the name of an image. Rename it, or copy the image again.")
         for path in (Path(place) / name for name in sorted(names)):
             real = os.path.realpath(path)  # (Path.resolve raises RuntimeError for a loop)
             if path.name.startswith(".") or real in left_out:

@@ -1,7 +1,8 @@
 """Work on files we do not trust in processes of their own: a file that kills a decoder costs itself and nothing else.
 
 Each process may take `MEMORY_BYTES` more than it begins with and `ITEM_CPU_S` of processor time for one item; what goes
-over is killed. Few items are under way at any time, so memory does not grow with their number.
+over is killed. Few items are under way at any time, so memory does not grow with their number. The user's script is not
+run again in these processes, so it needs no `if __name__ == "__main__"`.
 """
 
 import multiprocessing
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +27,7 @@ CHUNK = 16  # items handed over at a time: a message costs as much as a tenth of
 LIMITS = f"it took more than {ITEM_CPU_S:.0f} s or {MEMORY_BYTES >> 30} GiB, or crashed"  # why a process died
 
 _work: Callable[[Any], Any]  # of this worker process, set when it starts
+_hiding = threading.Lock()
 
 
 def each(
@@ -32,7 +35,8 @@ def each(
 ) -> Iterator[tuple[int, Result | None]]:
     """Yield (position, `work(item)`) in the order in which they are ready; None for an item that its process died of.
 
-    `work` and the items are pickled; `work` catches what it expects. What it does not catch is raised here.
+    `work` and the items are pickled, and of a module that can be imported, not of the script that was started; `work`
+    catches what it expects. What it does not catch is raised here.
     """
     workers = max(1, min(workers or processors(), len(items) // WORTH_A_PROCESS))
     size = max(1, min(CHUNK, len(items) // (2 * workers)))
@@ -99,7 +103,8 @@ class _Pool(Generic[Item, Result]):
         self._executor = self._start()
 
     def submit(self, items: list[Item]) -> Future[list[Result]]:
-        return self._executor.submit(_do, items)
+        with _without_script():  # here its processes are started
+            return self._executor.submit(_do, items)
 
     def renew(self) -> None:
         self.close()
@@ -107,7 +112,7 @@ class _Pool(Generic[Item, Result]):
 
     def check(self) -> None:
         """Raise if processes die without having anything to do: then no file is to blame."""
-        self._executor.submit(_do, []).result()
+        self.submit([]).result()
 
     def close(self) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
@@ -124,8 +129,25 @@ def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", "frugalseg.data.facts"])
+    context.set_forkserver_preload(["frugalseg.data.facts"])  # not `__main__`, which would run the script there
     return context
+
+
+@contextmanager
+def _without_script() -> Iterator[None]:
+    """Hide from multiprocessing which script was started.
+
+    A new process would run it anew to know its definitions; without a main guard all that it does would be done again.
+    """
+    names = vars(sys.modules["__main__"])
+    with _hiding:
+        hidden = {name: names[name] for name in ("__spec__", "__file__") if name in names}
+        names["__spec__"] = None
+        names.pop("__file__", None)
+        try:
+            yield
+        finally:
+            names.update(hidden)
 
 
 def _begin(work: Callable[[Any], Any]) -> None:

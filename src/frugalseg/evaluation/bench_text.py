@@ -72,8 +72,18 @@ def bench_markdown(data: BenchData) -> str:
     lines += [*_choice_lines(chosen), ""] if chosen else []
     failed = [(m.name, seed, text) for m in data.methods for seed, text in m.failed.items()]
     if failed:
-        lines += ["Failed:", "", *(f"* {name}, seed {seed}: {' '.join(text.split())}" for name, seed, text in failed), ""]
-    lines += ["Shared by all: " + settings_text(data.shared) + ".", "", "A method's own, where not the default of all:", ""]
+        lines += [
+            "Failed:",
+            "",
+            *(f"* {name}, seed {seed}: {' '.join(text.split())}" for name, seed, text in failed),
+            "",
+        ]
+    lines += [
+        "Shared by all: " + settings_text(data.shared) + ".",
+        "",
+        "A method's own, where not the default of all:",
+        "",
+    ]
     lines += [f"* {method.name}: {settings_text(method.own) or 'nothing'}" for method in data.methods]
     lines += ["", f"Command: `{shlex.join(data.command)}`."] if data.command else []
     versions = ", ".join(f"{name} {version}" for name, version in data.versions.items())
@@ -82,8 +92,8 @@ def bench_markdown(data: BenchData) -> str:
 
 def _lead(data: BenchData) -> list[str]:
     return [
-        f"mIoU in per cent{_frames(data)}, mean ± sd over seeds {', '.join(map(str, data.seeds))}; `{data.network}`, last",
-        f"checkpoint. Gain: points over {data.baseline.name} of the same seed, mean ± sd over seeds, with the 95 %",
+        f"mIoU in per cent{_frames(data)}, mean ± sd over seeds {', '.join(map(str, data.seeds))}; `{data.network}`,",
+        f"last checkpoint. Gain: points over {data.baseline.name} of the same seed, mean ± sd over seeds, with the 95 %",
         "interval from resampling frames. Time and memory are the training's own (mean seconds, highest peak).",
     ]
 

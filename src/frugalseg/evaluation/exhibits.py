@@ -12,7 +12,7 @@ from frugalseg.core.errors import DataError
 from frugalseg.evaluation.frame_scores import FrameScore, Groups
 from frugalseg.evaluation.wording import whole
 
-RANKED = 4  # frames shown at either end of a ranking
+RANKED = 5  # frames shown at either end of a ranking
 
 
 @dataclass(frozen=True, eq=False)

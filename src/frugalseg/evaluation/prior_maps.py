@@ -20,9 +20,8 @@ def prior_panels(priors: SpatialPriors) -> list[FramePanels]:
         if not prior_hw.any():
             continue
         alt = f"where the source shows {name}: {_place(prior_hw)}"
-        panel = Panel(
-            name, _heat_uri(prior_hw, (WIDTH, height)), alt, f"peak {prior_hw.max() * prior_hw.size:.1f} x even"
-        )
+        peak = f"peak {prior_hw.max() * prior_hw.size:.1f} × even"
+        panel = Panel(name, _heat_uri(prior_hw, (WIDTH, height)), alt, peak)
         found.append(FramePanels(name, height, WIDTH, (panel,)))
     return found
 

@@ -24,8 +24,8 @@ def ranking_words(ranking: Ranking) -> str:
     many, values = len(ranking.keys), ranking.entropy_01_N
     return (
         f"Mean entropy of the {whole(many)} target frames, from {values[0]:.2f} to {values[-1]:.2f}. "
-        f"The predictions on the {whole(ranking.easy)} surest ({100 * ranking.easy / many:.0f} %) became labels; the "
-        f"{whole(many - ranking.easy)} others were made to look alike to the discriminator ({ranking.stage})."
+        f"The {whole(ranking.easy)} surest ({100 * ranking.easy / many:.0f} %) are easy: the network's predictions on them "
+        f"became labels, and the other {whole(many - ranking.easy)} were aligned with them ({ranking.stage})."
     )
 
 
@@ -49,6 +49,7 @@ def ranking_svg(ranking: Ranking, size_in: tuple[float, float], salt: str) -> st
             below = np.histogram(values[:easy], edges)[0] if number else None
             axes.bar(edges[:-1], counts, np.diff(edges), below, align="edge", color=SERIES[number], edgecolor=PANEL)
         dress(axes)
+        axes.locator_params(axis="x", nbins=6)
         axes.set_xlabel("mean entropy of a frame (0 certain, 1 all classes alike)")
         axes.set_ylabel("frames")
         _draw_cut(axes, ranking)

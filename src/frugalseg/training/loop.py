@@ -29,7 +29,6 @@ from frugalseg.training.method import Method, Phase
 from frugalseg.training.progress import TrainingLog
 from frugalseg.training.schedule import poly
 
-
 Keep = Callable[[str, Network], None]
 
 

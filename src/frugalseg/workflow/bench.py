@@ -5,8 +5,7 @@ be looked at with every verb, is done once, and goes on after a kill. The projec
 """
 
 import shutil
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from frugalseg.core.config import describe, load_config, to_toml
@@ -19,6 +18,7 @@ from frugalseg.data.transforms import AugmentConfig
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow import catalog
 from frugalseg.workflow.project import DOMAINS, Project
+from frugalseg.workflow.stage import StageResult
 
 FOLDER = "bench"
 FEWEST_SEEDS = 3
@@ -134,11 +134,6 @@ def chosen_methods(bench: BenchOptions, known: tuple[str, ...], default: tuple[s
     return tuple(name for name in known if name in (bench.methods or default))
 
 
-def without_settings(bench: BenchOptions, **changes: Any) -> BenchOptions:
-    """Return the options with changes."""
-    return replace(bench, **changes)
-
-
 def refuse_options(bench: BenchOptions, name: str, *flags: str) -> None:
     """Refuse options that a comparison does not have.
 
@@ -150,6 +145,8 @@ def refuse_options(bench: BenchOptions, name: str, *flags: str) -> None:
         raise ConfigError(f"{', '.join(given)}: not for `bench {name}`.")
 
 
-def result_files(folder: Path) -> dict[str, str]:
-    """Return the names of a result's files, for what a stage found."""
-    return {kind: f"bench.{suffix}" for kind, suffix in (("page", "html"), ("table", "md"), ("data", "json"))}
+def publish(project: Project, result: StageResult) -> StageResult:
+    """Copy a result's files to PROJECT, under the stage's name, as `report` does; return the result."""
+    for path in sorted(result.where.glob("bench.*")):
+        write_atomic(project.folder / f"{result.name}{path.suffix}", path.read_bytes())
+    return result

@@ -37,7 +37,10 @@ ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPEN
 
 @dataclass(frozen=True)
 class Job:
-    """One training in a seed's copy of the project. `after` names the job (of the same seed) it starts from."""
+    """One training in a seed's copy of the project.
+
+    It waits for `after`, a job of the same seed, and starts from its network unless `afresh`.
+    """
 
     name: str
     method: str
@@ -46,6 +49,7 @@ class Job:
     overrides: tuple[str, ...]
     after: "Job | None" = None
     judge: bool = False
+    afresh: bool = False
 
     @property
     def title(self) -> str:
@@ -114,7 +118,7 @@ def _training(project: Project, job: Job) -> RunInfo | None:
 
 
 def _start(project: Project, job: Job) -> Path | None:
-    if job.after is None:
+    if job.after is None or job.afresh:
         return None
     start = _training(project, job.after)
     if start is None:
@@ -134,19 +138,18 @@ def _models(training: Path) -> list[Path]:
     return [*sorted(kept, key=lambda path: (len(path.name), path.name)), training]
 
 
-def run_jobs(folder: Path, jobs: Sequence[Job], at_once: int, options: Options) -> dict[Job, Done | str]:
+def run_jobs(lock: IO[str], jobs: Sequence[Job], at_once: int, options: Options) -> dict[Job, Done | str]:
     """Run what is not done, `at_once` processes at a time; return each job's stages, or why it failed.
 
     A job whose predecessor failed is not tried. Ctrl-C and SIGTERM stop the processes, which save first. `at_once` 0
-    runs them in this process.
+    runs them in this process. `lock` is what `alone` gave.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, options) as lock, sigterm_exits():
+    with sigterm_exits():
         found: dict[Job, Done | str] = {job: stages for job in jobs if (stages := done(job))}
         waiting = [job for job in jobs if job not in found]
         if found:
             options.say(f"{len(found)} of {len(jobs)} runs: done before.")
-        _Workers(folder / LOGS, lock, options).run(waiting, found, at_once)
+        _Workers(Path(lock.name).parent / LOGS, lock, options).run(waiting, found, at_once)
     return found
 
 
@@ -235,8 +238,9 @@ def _failure(code: int, log: Path) -> str:
 
 
 @contextmanager
-def _alone(folder: Path, options: Options) -> Iterator[IO[str]]:
+def alone(folder: Path, options: Options) -> Iterator[IO[str]]:
     """Hold the folder's lock, which workers of an earlier comparison may still hold while they save."""
+    folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOCK, "a", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

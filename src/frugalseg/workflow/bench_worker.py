@@ -1,4 +1,4 @@
-"""The process of one job: `python -m frugalseg.workflow.bench_worker JOB`. It leaves, saving first, if its parent dies."""
+"""The process of one job: `python -m frugalseg.workflow.bench_worker JOB`. If its parent dies it saves and leaves."""
 
 import os
 import signal

@@ -40,7 +40,9 @@ GAMMA = (0.8, 1.25)  # of the first and the last band; those between lie evenly 
 class JudgeConfig(Config):
     """How a model is judged."""
 
-    frames: int = Field(200, ge=1, le=2000, description="frames of each domain that are looked at, the same ones always")
+    frames: int = Field(
+        200, ge=1, le=2000, description="frames of each domain that are looked at, the same ones always"
+    )
     smaller: float = Field(0.75, gt=0, lt=1, description="size of the smaller copy of a frame")
 
 
@@ -88,7 +90,9 @@ def choose_model(project: Project, options: Options) -> StageResult:
     """
     found = candidates(project)
     if not found:
-        raise StageOrderError(f"{project.folder}: a trained model is needed first. Run: frugalseg adapt {project.folder}")
+        raise StageOrderError(
+            f"{project.folder}: a trained model is needed first. Run: frugalseg adapt {project.folder}"
+        )
     if options.dry_run:
         return StageResult(CHOOSE, None, {"candidates": [candidate.name for candidate in found]})
     judged = [judge_stage(project, candidate.folder, options) for candidate in found]
@@ -129,9 +133,7 @@ def _evaluation(project: Project, candidate: Candidate) -> RunInfo | None:
     return found[-1] if found else None
 
 
-def _rows(
-    found: list[Candidate], judgements: list[Judgement], scored: list[RunInfo | None]
-) -> list[dict[str, Any]]:
+def _rows(found: list[Candidate], judgements: list[Judgement], scored: list[RunInfo | None]) -> list[dict[str, Any]]:
     chosen = best(judgements)
     return [
         {

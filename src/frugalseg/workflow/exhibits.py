@@ -17,7 +17,6 @@ from frugalseg.core.runs import RunInfo
 from frugalseg.core.table import read_records
 from frugalseg.data.batches import ImageCache
 from frugalseg.data.labels import LabelReader
-from frugalseg.data.quarantine import read_quarantine
 from frugalseg.evaluation.drift_findings import DriftFindings
 from frugalseg.evaluation.exhibits import CheckedDomain, DataCheck, Gallery, GalleryFrame
 from frugalseg.evaluation.frame_scores import FrameScore, extremes
@@ -123,13 +122,12 @@ def _check(project: Project, runs: list[RunInfo]) -> DataCheck | None:
 
 
 def _domain(project: Project, name: str, numbers: Mapping[str, Any]) -> CheckedDomain:
-    quarantined = read_quarantine(project.manifest_folder(name)) if project.has(name) else {}
     return CheckedDomain(
         name=name,
         frames=numbers.get("frames"),
         labelled=numbers.get("labelled"),
         refused=numbers.get("refused"),
-        quarantined=len(quarantined),
+        quarantined=project.quarantined(name) if project.has(name) else 0,
         light=_light(numbers.get("light", {})),
     )
 

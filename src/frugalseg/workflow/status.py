@@ -29,9 +29,13 @@ def next_command(project: Project) -> str:
     """Return the command that carries the project on."""
     names = [run.name for run in project.list()]
     folder = shlex.quote(str(project.folder))
-    stages = [name for name in names if not name.startswith(("check", "evaluate", "report", "judge", "choose", "bench"))]
+    stages = [
+        name for name in names if not name.startswith(("check", "evaluate", "report", "judge", "choose", "bench"))
+    ]
     if not stages and not project.has("source") and project.settings.checkpoint is None:
         return f"frugalseg init {folder} --source SPEC (or --checkpoint MODEL)"
+    if not stages and "check" not in names:  # what is wrong with the data is cheaper to know before the training
+        return f"frugalseg check {folder}"
     if not stages:
         return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"
     if stages[-1].startswith("select"):

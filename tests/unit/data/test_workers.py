@@ -69,6 +69,40 @@ def test_few_items_are_under_way_at_a_time() -> None:
     stream.close()  # type: ignore[attr-defined]
 
 
+# What check, adapt and predict do in worker processes, as a user may write it: no main guard. Each letter in `started`
+# is one run of the script.
+UNGUARDED = """
+from pathlib import Path
+with open("started", "a") as note:
+    note.write("x")
+from frugalseg.data.verify import verified
+from frugalseg.workflow.check import check, check_stage
+from frugalseg.workflow.project import init_project
+from frugalseg.workflow.stage import Options
+project = init_project(Path("project"), {"source": "folder:sim", "target": "folder:street"}, None)
+problems = check(project, False, Options(quiet=True)).problems
+pixels = check_stage(project, "source", Options(quiet=True))
+usable = [path for path, seen in verified(sorted(Path("street/images").iterdir())) if not isinstance(seen, str)]
+print(len(problems), len(pixels), len(usable))
+"""
+
+
+def test_a_script_without_main_guard_runs_once(tmp_path: Path, slips) -> None:
+    for name, count in (("sim", 2 * workers.WORTH_A_PROCESS), ("street", workers.WORTH_A_PROCESS)):
+        slips.write_set(tmp_path / name, slips.SETS[name], count)
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert (done.returncode, done.stdout) == (0, "0 4 8\n"), done.stderr
+    assert (tmp_path / "started").read_text() == "x"
+
+
+def test_the_script_has_its_name_back_afterwards() -> None:
+    main = sys.modules["__main__"]
+    before = main.__spec__, getattr(main, "__file__", None)
+    assert results(["1"]) == {0: 1}
+    assert (main.__spec__, getattr(main, "__file__", None)) == before
+
+
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     item = f"open({str(note)!r}, 'w').write(str(__import__('os').getpid())) and __import__('time').sleep(60)"

@@ -214,9 +214,18 @@ def test_odd_names_and_case_twins_are_kept(tmp_path):
     assert keys(tmp_path) == sorted(names)
 
 
-def test_a_folder_named_like_an_image_is_a_folder(tmp_path):
-    picture(tmp_path / "images" / "x.png" / "y.png")
-    assert keys(tmp_path) == ["x.png/y"]
+def test_a_folder_named_like_an_image_is_refused_by_name(root):
+    (root / "images" / "x.png").mkdir()
+    picture(root / "images" / "town" / "Y.JPG" / "y.png")
+    found = refused(root)
+    assert set(found) == {"images/x.png", "images/town/Y.JPG"}
+    assert all("a folder with the name of an image. Rename it" in reason for reason in found.values())
+    assert keys(root) == ["b_000010", "town/a_0001", "town/a_0002"]
+
+
+def test_the_folder_of_the_spec_may_be_named_like_an_image(tmp_path):
+    picture(tmp_path / "x.png" / "y.png")
+    assert keys(tmp_path / "x.png") == ["y"]
 
 
 def test_links_out_of_the_folder_are_refused_and_never_followed(root, tmp_path_factory):

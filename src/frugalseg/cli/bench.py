@@ -1,0 +1,124 @@
+"""`frugalseg bench`: a comparison of methods on a project."""
+
+from typing import Annotated, Any
+
+import typer
+
+from frugalseg.cli.options import DryRun, Json, ProjectFolder, Quiet, Settings, options
+from frugalseg.cli.output import Table, logs_on_stderr, show_stage
+from frugalseg.core.errors import ConfigError
+
+EXAMPLES = (
+    "frugalseg bench uda city --seeds 0,1,2 --jobs 2",
+    "frugalseg bench uda city --methods advent,cbst --steps 450 --set batch_size=2 --json",
+    "frugalseg bench self_training_grid city --grid 0.2/0.05,0.2/0.1 --rounds 3",
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="uda, or self_training_grid; `frugalseg methods` lists them")]
+Methods = Annotated[
+    str | None, typer.Option("--methods", metavar="A,B,…", help="only these methods; default: all the comparison knows")
+]
+Seeds = Annotated[str, typer.Option("--seeds", metavar="0,1,2", help="seeds; each has a copy of the project")]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        "--steps", min=1, help="training steps of each method, all its rounds together; uda: as many as source_only's"
+    ),
+]
+Jobs = Annotated[
+    int, typer.Option("--jobs", min=0, help="trainings at a time, a process with one thread each; 0: in this process")
+]
+Few = Annotated[bool, typer.Option("--allow-few", help="take fewer than three seeds")]
+Grid = Annotated[
+    str | None,
+    typer.Option("--grid", metavar="P0/STEP,…", help="self_training_grid: first share and growth; default: figure 5's"),
+]
+Rounds = Annotated[int | None, typer.Option("--rounds", min=1, help="self_training_grid: rounds; default: 6")]
+
+
+def command(
+    name: Name,
+    project: ProjectFolder,
+    methods: Methods = None,
+    seeds: Seeds = "0,1,2",
+    steps: Steps = None,
+    jobs: Jobs = 1,
+    allow_few: Few = False,
+    grid: Grid = None,
+    rounds: Rounds = None,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare methods on a project: same network, start, steps and augmentation, several seeds.
+
+    Each seed has a copy of the project in PROJECT/bench, and every run is an ordinary stage there. A comparison that
+    was stopped goes on with the same command; what is done is not done again; what failed is reported, and tried again
+    the next time. Exit code 2 says that something failed, 0 that nothing did.
+    """
+    with logs_on_stderr():
+        from frugalseg.workflow import catalog
+        from frugalseg.workflow.bench import BenchOptions
+        from frugalseg.workflow.project import Project
+
+        run = catalog.entry("comparison", name).load()
+        asked = BenchOptions(
+            methods=_names(methods),
+            seeds=_numbers(seeds),
+            steps=steps,
+            jobs=jobs,
+            allow_few=allow_few,
+            settings=tuple(settings or ()),
+            grid=_names(grid),
+            rounds=rounds,
+        )
+        result = run(Project.open(project), asked, options(dry_run=dry_run, quiet=quiet))
+    if result.folder is None:
+        show_stage(result, as_json)
+        return
+    files = [f"Page: {project / result.name}.html", f"Table: {project / result.name}.md"]
+    show_stage(result, as_json, *_parts(result.found), *_failures(result.found["failed"]), *files)
+    if result.found["failed"]:
+        raise typer.Exit(2)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple((text or "").replace(",", " ").split())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    words = _names(text)
+    if not words or not all(word.isdecimal() for word in words):
+        raise ConfigError(f"--seeds {text!r}: expected whole numbers with commas between them, e.g. 0,1,2.")
+    return tuple(map(int, words))
+
+
+def _parts(found: dict[str, Any]) -> list[str | Table]:
+    return [_methods_table(found)] if "methods" in found else _grid_tables(found)
+
+
+def _methods_table(found: dict[str, Any]) -> Table:
+    rows = []
+    for row in found["methods"]:
+        gain = row.get("gain") or {}
+        scores = [100 * value if value is not None else None for value in (row.get("miou"), row.get("sd"))]
+        gains = [100 * gain[key] if gain.get(key) is not None else None for key in ("value", "low", "high")]
+        peak = row.get("peak_process_bytes")
+        memory = round(peak / 2**20) if peak else None
+        rows.append([row["method"], row["steps"], *scores, *gains, row.get("cpu_s"), row.get("wall_s"), memory])
+    header = ("method", "steps", "mIoU %", "sd", "gain", "from", "to", "CPU s", "wall s", "peak MiB")
+    return Table(rows, header)
+
+
+def _grid_tables(found: dict[str, Any]) -> list[str | Table]:
+    tables: list[str | Table] = []
+    for method, curves in found["miou"].items():
+        rows = [[name, *(100 * sum(p) / len(p) if p else None for p in points)] for name, points in curves.items()]
+        rounds = len(rows[0]) - 1
+        tables.append(Table(rows, (method, "source", *(f"round {number}" for number in range(1, rounds)))))
+    return tables
+
+
+def _failures(failed: dict[str, str]) -> list[str]:
+    return [f"Failed: {name}: {message}" for name, message in failed.items()]

@@ -1,0 +1,185 @@
+"""`bench uda`: every method without answers on one project, as alike as they can be made, over several seeds.
+
+Shared: the network, the source model each seed's methods start from, the number of steps, the size and variation of the
+frames, the batch, and the seed. A method's own: optimizer and rates, averaging, BatchNorm, class weights, and all that
+makes it the method; its file PROJECT/settings/METHOD.toml counts. `source_only_long` is the source model trained for as
+many steps as source model and adaptation together, so that nobody takes more training for adaptation.
+"""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from frugalseg.core.runs import RunInfo
+from frugalseg.evaluation.bench_page import write_bench_page
+from frugalseg.evaluation.bench_table import BenchData, BenchMethod, BenchRun
+from frugalseg.evaluation.bench_text import bench_json, bench_markdown
+from frugalseg.evaluation.confusion import Confusions
+from frugalseg.training.settings import TrainConfig
+from frugalseg.workflow import catalog
+from frugalseg.workflow.bench import (
+    BASELINE,
+    FOLDER,
+    BenchOptions,
+    as_overrides,
+    chosen_methods,
+    label_free_methods,
+    own_settings,
+    publish,
+    refuse_options,
+    require_fair,
+    seed_project,
+    shared_settings,
+)
+from frugalseg.workflow.bench_jobs import Done, Job, alone, run_jobs
+from frugalseg.workflow.choose_model import judgement_of
+from frugalseg.workflow.project import CONFUSIONS, Project
+from frugalseg.workflow.stage import Options, StageResult, run_stage
+
+LONG = "source_only_long"
+STAGE = "bench-uda"
+
+
+def uda(project: Project, bench: BenchOptions, options: Options) -> StageResult:
+    """Run and compare the methods; the result is a stage of the project: bench.html, bench.md, bench.json.
+
+    Raises:
+        ConfigError: what is asked for is no fair comparison, or does not exist.
+        StageOrderError: source or labelled validation frames are missing.
+    """
+    refuse_options(bench, "uda", "grid", "rounds")
+    require_fair(project, bench)
+    known = label_free_methods()
+    methods = chosen_methods(bench, known, known)
+    plan = Plan(project, bench, tuple(name for name in methods if name != BASELINE))
+    if options.dry_run:
+        return StageResult(STAGE, None, plan.told())
+    with alone(project.folder.resolve() / FOLDER, options) as lock:
+        jobs = [job for seed in bench.seeds for job in plan.jobs(seed_project(project, seed), seed)]
+        found = run_jobs(lock, sorted(jobs, key=lambda job: job.after is not None), bench.jobs, options)
+    return plan.result(found, options)
+
+
+class Plan:
+    """What is run, with which settings, and how it is put together."""
+
+    def __init__(self, project: Project, bench: BenchOptions, methods: tuple[str, ...]) -> None:
+        self._project, self._bench = project, bench
+        self._shared = shared_settings(project, bench)
+        source = self._config(BASELINE, ())
+        self._source_steps, self._steps = source.steps, bench.steps or source.steps
+        self._rows = {BASELINE: (BASELINE, ()), **{name: (name, self._settings(name)) for name in methods}}
+        self._rows[LONG] = (BASELINE, ("start=pretrained", f"steps={self._source_steps + self._steps}"))
+
+    def _config(self, method: str, more: tuple[str, ...]) -> TrainConfig:
+        overrides = [*as_overrides(self._shared), *more]
+        config: TrainConfig = self._project.stage_config("method", method, None, overrides)
+        return config
+
+    def _settings(self, method: str) -> tuple[str, ...]:
+        """Return the settings by which a method starts from the source model and takes the steps all take."""
+        repeats = self._config(method, ()).repeats
+        return ("start=checkpoint", f"steps={max(1, self._steps // repeats)}")
+
+    def told(self) -> dict[str, Any]:
+        """Return what would be run."""
+        rows = {name: self._row_config(name) for name in self._rows}
+        return {
+            "methods": {name: {"steps": config.steps * config.repeats} for name, config in rows.items()},
+            "seeds": list(self._bench.seeds),
+            "shared": self._shared,
+            "own": {name: own_settings(config, self._shared) for name, config in rows.items()},
+        }
+
+    def _row_config(self, name: str) -> TrainConfig:
+        method, more = self._rows[name]
+        return self._config(method, more)
+
+    def jobs(self, project: Project, seed: int) -> list[Job]:
+        """Return a seed's jobs, the one that all others start from or wait for first."""
+        folder, common = str(project.folder), (*as_overrides(self._shared), f"seed={seed}")
+        first = Job(BASELINE, BASELINE, seed, folder, (*common, "start=pretrained"), judge=True)
+        others = [
+            Job(name, method, seed, folder, (*common, *more), first, judge=True, afresh=name == LONG)
+            for name, (method, more) in self._rows.items()
+            if name != BASELINE
+        ]
+        return [first, *others]
+
+    def result(self, found: dict[Job, Done | str], options: Options) -> StageResult:
+        """Write the result of what finished and what failed; the same again is a no-op."""
+        data = self._data(found)
+        failed = {job.title: outcome for job, outcome in found.items() if isinstance(outcome, str)}
+        inputs = {
+            f"seed-{job.seed}/{job.name}/{run.name}": run.folder
+            for job, outcome in found.items()
+            if isinstance(outcome, Done)
+            for run in outcome.stages
+        }
+        inputs["classes"] = self._project.folder / "classes.toml"
+        config = {**self.told(), "failed": failed}
+
+        def work(folder: Path) -> dict[str, Any]:
+            text = bench_json(data)
+            (folder / "bench.json").write_text(json.dumps(text, indent=1, ensure_ascii=False), encoding="utf-8")
+            (folder / "bench.md").write_text(bench_markdown(data), encoding="utf-8")
+            write_bench_page(folder / "bench.html", data)
+            return {**text, "failed": failed}
+
+        return publish(self._project, run_stage(self._project, STAGE, inputs, config, work, options))
+
+    def _data(self, found: dict[Job, Done | str]) -> BenchData:
+        versions: dict[str, str] = {}
+        for outcome in found.values():
+            if isinstance(outcome, Done):
+                versions = outcome.training.versions
+        return BenchData(
+            project=self._project.settings.name,
+            network=self._project.settings.network,
+            classes=self._project.classes,
+            seeds=self._bench.seeds,
+            methods=tuple(self._method(name, found) for name in self._rows),
+            shared=self._shared,
+            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            command=("frugalseg", *sys.argv[1:]),
+            versions=versions,
+        )
+
+    def _method(self, name: str, found: dict[Job, Done | str]) -> BenchMethod:
+        config, own = self._row_config(name), [(job, outcome) for job, outcome in found.items() if job.name == name]
+        order = {seed: place for place, seed in enumerate(self._bench.seeds)}
+        own.sort(key=lambda pair: order[pair[0].seed])
+        summary = catalog.METHODS[self._rows[name][0]].summary
+        return BenchMethod(
+            name=name,
+            summary=summary
+            if name != LONG
+            else "the source alone, for as many steps as source and adaptation together",
+            steps=config.steps * config.repeats,
+            runs=tuple(bench_run(job, outcome) for job, outcome in own if isinstance(outcome, Done)),
+            failed={job.seed: outcome for job, outcome in own if isinstance(outcome, str)},
+            own=own_settings(config, self._shared),
+        )
+
+
+def bench_run(job: Job, outcome: Done) -> BenchRun:
+    """Return what a finished job found."""
+    training, evaluation = outcome.training, outcome.evaluations[-1]
+    peak = training.extra["peak_memory"]
+    return BenchRun(
+        seed=job.seed,
+        confusions=confusions_of(evaluation),
+        wall_s=training.wall_s,
+        cpu_s=training.device_s,
+        process_bytes=int(peak["process_bytes"]),
+        device_bytes=peak.get("device_bytes"),
+        judgement=judgement_of(outcome.judgement.extra) if outcome.judgement else None,
+        stage=f"{FOLDER}/seed-{job.seed}/runs/{training.folder.name}",
+    )
+
+
+def confusions_of(evaluation: RunInfo) -> Confusions:
+    """Return the counts of an evaluation."""
+    return Confusions.load(evaluation.folder / CONFUSIONS)
