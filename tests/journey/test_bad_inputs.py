@@ -30,6 +30,7 @@ ODD_NAMES = {  # case 20: what is refused, and why
     "twin": None,
     "TWIN": None,
     "n" * 240: None,
+    "n" * 251: None,  # 255 bytes with its suffix; names of 300 bytes cannot exist
     "line\nbreak": "not printable",
     "right\N{RIGHT-TO-LEFT OVERRIDE}left": "not printable",
 }

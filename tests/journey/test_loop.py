@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from frugalseg.cli.main import run
+from frugalseg.core.errors import StageOrderError
 from frugalseg.data.toycity import write_dataset
+from frugalseg.workflow.label import answered
+from frugalseg.workflow.project import Project
 
 SIZE_HW = (48, 64)
 TINY = "height = 48\nwidth = 64\nbatch_size = 2\nsteps = 3\nlog_every = 1\n"
@@ -81,7 +84,6 @@ def test_a_changed_setting_makes_a_new_folder_and_keeps_the_old(project, capsys)
 def test_full_labels_are_the_ceiling_and_cost_hours(project, capsys):
     adapted = next(name for name in names(project) if "adapt-cbst" in name)
     from frugalseg.workflow.label import label
-    from frugalseg.workflow.project import Project
     from frugalseg.workflow.stage import Options
     from frugalseg.workflow.train import retrain
 
@@ -100,3 +102,21 @@ def test_evaluate_and_predict_agree(project, capsys, tmp_path):
     from_model = output(capsys, "evaluate", str(model), "--data", f"folder:{validation}")
     assert from_folder["miou"] == pytest.approx(from_model["miou"])
     assert from_folder["frames"] == from_model["frames"] == 3
+
+
+def test_frames_that_came_after_the_answers_are_left_out_by_name(project, capsys):
+    """A frame that was in quarantine while people answered has no partial label."""
+    opened, target = Project.open(project), project / "manifests" / "target"
+    first, *others = [frame.key for frame in opened.manifest("target")]
+    (target / "quarantine.csv").write_text(f"key,reason\n{first},too dark\n")
+    output(capsys, "label", str(project), "--simulate")
+    (target / "quarantine.csv").unlink()
+    assert run(["retrain", str(project), "--json", "--quiet"]) == 0
+    said = capsys.readouterr().err
+    assert f"1 of 3 target frames came, or were let in from quarantine, after {names(project)[-2]}: {first}." in said
+    assert f"frugalseg select {project} && frugalseg label {project}, then retrain" in said
+    answers = opened.latest(("label",), "answers", "label").folder
+    frames = opened.manifest("target").frames
+    assert [frame.key for frame in answered(opened, answers, frames)] == others
+    with pytest.raises(StageOrderError, match=f"1 of 1 target frames .*: {first}. None is left"):
+        answered(opened, answers, frames[:1])

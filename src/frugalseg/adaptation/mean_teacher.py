@@ -8,7 +8,8 @@ mixed    target images with half the classes of a source image pasted over them 
 masked   target images with most of their blocks hidden (MIC, Hoyer et al., CVPR 2023).
 
 How much the teacher's labels count is the share of pixels it is sure of. Every part can be switched off alone:
-`rare_ratio = 0`, `things = []`, `mixing = "none"` (then whole target images), `mixed_weight = 0`, `mask_weight = 0`.
+`rare_ratio = 0`, `things = []`, `mixing = "none"` (then whole target images), `mixed_weight = 0`, `mask_weight = 0`;
+the second and the last are the default: things must be named, and masks did not pay for a small network in a short run.
 
 Differs from the papers: starts from a source-trained network (`start = "pretrained"` for theirs); BatchNorm keeps
 running statistics of mixed images, which teacher and model use, apart from those of source and masked ones (DACS
@@ -78,7 +79,7 @@ class MeanTeacherConfig(TrainConfig):
     target_class_weights: Literal["source", "none"] = Field(
         "none", description="class weights of the terms with the teacher's labels: the source's, or none"
     )
-    mask_weight: float = Field(1.0, ge=0, description="weight of the masked images' cross entropy (MIC); 0 = off")
+    mask_weight: float = Field(0.0, ge=0, description="weight of the masked images' cross entropy (MIC: 1); 0 = off")
     mask_ratio: float = Field(0.7, ge=0, le=1, description="share of a masked image's blocks that is hidden")
     mask_block: float = Field(
         0.125, gt=0, le=1, description="side of a block, share of the input's shorter side (MIC: 64 of 512)"

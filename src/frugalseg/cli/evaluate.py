@@ -1,5 +1,6 @@
 """`frugalseg evaluate`: score a project, a model or a folder of predictions."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from frugalseg.cli.options import (
 from frugalseg.cli.output import Table, logs_on_stderr, show, show_stage
 from frugalseg.core.errors import ConfigError
 
+FACTS = ("miou", "miou_low", "miou_high", "pixel_accuracy", "mean_accuracy", "frames")
 EXAMPLES = (
     "frugalseg evaluate city --json",
     "frugalseg evaluate city/runs/0004-adapt-cbst-1a2b3c4d --data folder:data/street-labelled",
@@ -128,9 +130,14 @@ def _refuse(given: dict[str, Any], reason: str) -> None:
 def _tables(found: dict[str, Any]) -> list[str | Table]:
     if "miou" not in found:
         return [Table(list(found.items()))]
-    facts = [
-        (name, found.get(name))
-        for name in ("miou", "miou_low", "miou_high", "pixel_accuracy", "mean_accuracy", "frames")
-    ]
-    subsets = [(f"miou, {name}", value) for name, value in found.get("subsets", {}).items()]
-    return [Table(facts + subsets), Table(list(found["iou"].items()), ("class", "IoU"))]
+    facts = [(name, found.get(name)) for name in FACTS]
+    facts += [("ece", found["ece"])] if "ece" in found else []  # a folder of predictions has no confidences
+    facts += [(f"miou, {name}", value) for name, value in found.get("subsets", {}).items()]
+    facts += [(f"drift, {pair}", _drift(**measured)) for pair, measured in found.get("drift", {}).items()]
+    return [Table(facts), Table(list(found["iou"].items()), ("class", "IoU"))]
+
+
+def _drift(score: float | None, certain: bool) -> str:
+    """Say a drift score; None is infinite, from a reference whose frames are all alike."""
+    times = "–" if score is None or not math.isfinite(score) else f"{score:.1f}"
+    return times if certain else f"{times} (no more than chance)"

@@ -10,8 +10,6 @@ A file is read once: what is checked, hashed and decoded are the same bytes, who
 
 import hashlib
 import io
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from frugalseg.core.errors import ImageFileError
-from frugalseg.core.files import write_atomic
+from frugalseg.core.files import read_regular, write_atomic
 from frugalseg.core.jpeg import MAGIC as JPEG_MAGIC
 from frugalseg.core.jpeg import MeteredJpeg, check_jpeg, libjpeg_warning
-from frugalseg.core.limits import BYTE_CAP, PIXEL_CAP, check_size
+from frugalseg.core.limits import PIXEL_CAP, check_size
 from frugalseg.core.png import MAGIC as PNG_MAGIC
 from frugalseg.core.png import PngHeader, check_png
 from frugalseg.core.tiff import BITS, PHOTOMETRIC, check_tiff, is_lossy
@@ -138,7 +136,7 @@ def file_sha256(path: Path) -> str:
     Raises:
         ImageFileError: it is no regular file, or cannot be read.
     """
-    return hashlib.sha256(_content(path)).hexdigest()
+    return hashlib.sha256(read_regular(path)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ class _Source:
 @contextmanager
 def _opened(path: Path, pixel_cap: int, sha256: str = "") -> Iterator[_Source]:
     """Open an image and check what can be known before decoding; whatever Pillow raises meanwhile becomes one error."""
-    content = _content(path)
+    content = read_regular(path)
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
         raise ImageFileError(f"{path}: the file has changed since it was listed. Run `frugalseg init` again.")
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # a switch of the whole process, which other libraries turn on
@@ -182,29 +180,6 @@ def _opened(path: Path, pixel_cap: int, sha256: str = "") -> Iterator[_Source]:
         raise ImageFileError(f"{path}: more pixels than the limit of {pixel_cap:,}. Scale it down.") from error
     except Exception as error:  # Pillow raises many kinds for damaged data
         raise ImageFileError(f"{path}: the file is damaged ({error}). Copy it again.") from error
-
-
-def _content(path: Path) -> bytes:
-    """Return the bytes of a regular file; a pipe or device is refused before it is opened, or at once when open."""
-    try:
-        _check_regular(path, os.stat(path))
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(handle, "rb") as file:
-            state = os.fstat(handle)
-            _check_regular(path, state)
-            content = file.read(state.st_size + 1)  # room for as many bytes is made before one is read
-    except (OSError, ValueError) as error:
-        raise ImageFileError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}.") from error
-    if len(content) > state.st_size:
-        raise ImageFileError(f"{path}: it grows while it is read. Wait until it is written.")
-    return content
-
-
-def _check_regular(path: Path, state: os.stat_result) -> None:
-    if not stat.S_ISREG(state.st_mode):
-        raise ImageFileError(f"{path}: not a regular file (a folder, pipe or device).")
-    if state.st_size > BYTE_CAP:
-        raise ImageFileError(f"{path}: {state.st_size / 1e6:.0f} MB; the limit is {BYTE_CAP / 1e6:.0f} MB.")
 
 
 def _check_one_picture(path: Path, image: Image.Image) -> None:

@@ -1,11 +1,13 @@
-"""Files that are there whole or not at all, and their hashes."""
+"""Files that are there whole or not at all, files we do not trust, and hashes."""
 
 import hashlib
 import os
 import secrets
+import stat
 from pathlib import Path
 
-from frugalseg.core.errors import ArtifactError
+from frugalseg.core.errors import ArtifactError, ImageFileError
+from frugalseg.core.limits import BYTE_CAP
 
 TEMPORARY = ".writing-"  # how the names of files begin that are not whole yet; what a kill leaves may be removed
 
@@ -35,6 +37,33 @@ def write_atomic(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the bytes of a regular file; a pipe or device is refused before it is opened, or at once when open.
+
+    Raises:
+        ImageFileError: it is no regular file, cannot be read, is too large, or grows meanwhile.
+    """
+    try:
+        _check_regular(path, os.stat(path))
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(handle, "rb") as file:
+            state = os.fstat(handle)
+            _check_regular(path, state)
+            content = file.read(state.st_size + 1)  # room for as many bytes is made before one is read
+    except (OSError, ValueError) as error:
+        raise ImageFileError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}.") from error
+    if len(content) > state.st_size:
+        raise ImageFileError(f"{path}: it grows while it is read. Wait until it is written.")
+    return content
+
+
+def _check_regular(path: Path, state: os.stat_result) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        raise ImageFileError(f"{path}: not a regular file (a folder, pipe or device).")
+    if state.st_size > BYTE_CAP:
+        raise ImageFileError(f"{path}: {state.st_size / 1e6:.0f} MB; the limit is {BYTE_CAP / 1e6:.0f} MB.")
 
 
 def sync_folder(folder: Path) -> None:

@@ -148,7 +148,8 @@ def label_facts(raw_HW: NDArray[np.uint16]) -> LabelFacts:
     """Return the facts of a label of raw ids; no class is counted yet."""
     counts = np.bincount(raw_HW.ravel())
     ids = np.flatnonzero(counts)
-    return LabelFacts(*raw_HW.shape, _is_flat(raw_HW[..., None]), ids, counts[ids], np.zeros(0, np.int64))
+    height, width = raw_HW.shape
+    return LabelFacts(height, width, _is_flat(raw_HW[..., None]), ids, counts[ids], np.zeros(0, np.int64))
 
 
 def _read(path: Path, sha256: str) -> tuple[NDArray[Any], bool]:
@@ -210,9 +211,10 @@ def _is_label_map(path: Path, rgb_HWC: NDArray[np.uint8], *class_sets: ClassSet)
     """Return whether an image is a label map: flat, few values, and those are grey, a palette's, or class colours."""
     if not _is_flat(rgb_HWC):
         return False
-    colors_N3, counts = np.unique(rgb_HWC.reshape(-1, 3), axis=0, return_counts=True)
-    if not 2 <= len(colors_N3) <= MANY_COLORS:  # one colour: a black frame, not a label
+    values, counts = _packed_colors(rgb_HWC)
+    if not 2 <= len(values) <= MANY_COLORS:  # one colour: a black frame, not a label
         return False
+    colors_N3 = np.stack([values >> 32, values >> 16 & 0xFFFF, values & 0xFFFF], axis=1)
     if (colors_N3 == colors_N3[:, :1]).all():
         return True
     known = {tuple(color) for classes in class_sets for color in classes.colors.tolist()}
@@ -232,8 +234,7 @@ def _colors(path: Path) -> LabelFacts | None:
             read_label_colors(path)
     except ImageFileError:
         return None
-    packed_HW = rgb_HWC.astype(np.int64) @ np.array([1 << 32, 1 << 16, 1])
-    values, counts = np.unique(packed_HW, return_counts=True)
+    values, counts = _packed_colors(rgb_HWC)
     order = np.argsort(-counts, kind="stable")[:MANY_COLORS]
     colors = tuple(
         ((value >> 32, value >> 16 & 0xFFFF, value & 0xFFFF), count)
@@ -249,8 +250,20 @@ def size_of(frame: Frame, image: ImageLook | None) -> tuple[int, int]:
     return (image.height, image.width) if image else (frame.height, frame.width)
 
 
+def _packed_colors(rgb_HWC: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the colours, each as one number of three times 16 bits, and their pixels.
+
+    Numbers, as `np.unique` of rows takes many seconds for a large picture.
+    """
+    values, counts = np.unique(rgb_HWC.astype(np.int64) @ np.array([1 << 32, 1 << 16, 1]), return_counts=True)
+    return values, counts.astype(np.int64)
+
+
 def exif_turns(frame: Frame, size_HW: tuple[int, int], label: LabelFacts | None) -> tuple[int, int]:
-    """Return the EXIF orientations of image and label, looked up where they matter: sizes differ, or the format often has one."""
+    """Return the EXIF orientations of image and label.
+
+    They are looked up where they matter: where sizes differ, or the format often has one.
+    """
     differ = label is not None and (label.height, label.width) != size_HW
     if not differ and Path(frame.image).suffix.lower() == ".png":
         return 1, 1

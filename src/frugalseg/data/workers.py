@@ -141,7 +141,7 @@ def _without_script() -> Iterator[None]:
     """
     names = vars(sys.modules["__main__"])
     with _hiding:
-        hidden = {name: names[name] for name in ("__spec__", "__file__") if name in names}
+        hidden: dict[str, Any] = {name: names[name] for name in ("__spec__", "__file__") if name in names}
         names["__spec__"] = None
         names.pop("__file__", None)
         try:

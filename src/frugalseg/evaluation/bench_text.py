@@ -93,7 +93,7 @@ def bench_markdown(data: BenchData) -> str:
 def _lead(data: BenchData) -> list[str]:
     return [
         f"mIoU in per cent{_frames(data)}, mean ± sd over seeds {', '.join(map(str, data.seeds))}; `{data.network}`,",
-        f"last checkpoint. Gain: points over {data.baseline.name} of the same seed, mean ± sd over seeds, with the 95 %",
+        f"last checkpoint. Gain: points over {data.baseline.name} of the same seed, mean ± sd over seeds, and its 95 %",
         "interval from resampling frames. Time and memory are the training's own (mean seconds, highest peak).",
     ]
 

@@ -1,6 +1,8 @@
 """`label --simulate`: an oracle answers the questions from ground truth; answers become partial labels."""
 
 import json
+import shlex
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -9,13 +11,15 @@ from frugalseg.annotation.answers import fold
 from frugalseg.annotation.oracle import Oracle
 from frugalseg.core.cost import CostModel, Ledger
 from frugalseg.core.errors import StageOrderError
-from frugalseg.core.records import Answer, PartialLabel, Query, Region, Verdict
+from frugalseg.core.records import Answer, Frame, PartialLabel, Query, Region, Verdict
 from frugalseg.core.table import read_records, write_records
 from frugalseg.data.batches import human_masks
 from frugalseg.data.labels import LabelReader
 from frugalseg.training.domain_data import write_partial
 from frugalseg.workflow.project import ANSWERS, PARTIAL, QUESTIONS, Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
+
+SHOWN = 20  # frames named in one message
 
 
 def label(
@@ -111,3 +115,24 @@ def cells_by_key(project: Project, answers: Path) -> dict[str, tuple[Region, ...
         if query.cell is not None:
             cells[query.key][query.cell] = None
     return {key: tuple(regions) for key, regions in cells.items()}
+
+
+def answered(project: Project, answers: Path, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
+    """Return the frames that were there when `answers` were given; the others are named on stderr.
+
+    Raises:
+        StageOrderError: there is not one of them.
+    """
+    there = [(answers / PARTIAL / "labels" / f"{frame.key}.png").is_file() for frame in frames]
+    others = [frame.key for frame, was in zip(frames, there, strict=True) if not was]
+    if others:
+        folder = shlex.quote(str(project.folder))
+        what = (
+            f"{len(others)} of {len(frames)} target frames came, or were let in from quarantine, after {answers.name}: "
+            f"{', '.join(others[:SHOWN])}{' …' if len(others) > SHOWN else ''}."
+        )
+        mend = f"To learn from them: frugalseg select {folder} && frugalseg label {folder}, then retrain."
+        if len(others) == len(frames):
+            raise StageOrderError(f"{what} None is left.\n{mend}")
+        print(f"{what} They are left out.\n{mend}", file=sys.stderr, flush=True)
+    return tuple(frame for frame, was in zip(frames, there, strict=True) if was)

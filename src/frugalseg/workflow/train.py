@@ -24,8 +24,8 @@ from frugalseg.training.progress import TrainingLog
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow import catalog
 from frugalseg.workflow.check import check_stage
-from frugalseg.workflow.label import cells_by_key
-from frugalseg.workflow.project import IMPORT, MODEL, NETWORKS, Project
+from frugalseg.workflow.label import answered, cells_by_key
+from frugalseg.workflow.project import IMPORT, MODEL, NETWORKS, PARTIAL, Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 
@@ -187,11 +187,13 @@ class _Training:
 
     def _data(self) -> DomainData:
         project, human = self.project, None
+        frames = project.manifest(_target_domain(self.config)).frames
         if self.answers is not None:
-            human = Human(self.answers / "partial", cells_by_key(project, self.answers))
+            frames = answered(project, self.answers, frames)
+            human = Human(self.answers / PARTIAL, cells_by_key(project, self.answers))
         return DomainData(
             source=self._source(),
-            target=FramePool(project.manifest(_target_domain(self.config)).frames),
+            target=FramePool(frames),
             pixels_C=self.pixels_C,
             human=human,
             teacher=load_model(self.start / MODEL) if self.start is not None else None,

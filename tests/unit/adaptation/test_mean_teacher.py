@@ -32,7 +32,7 @@ def city(tiny_city: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Dom
 @pytest.fixture
 def make(tiny_city: ModuleType, city: DomainData) -> Any:
     def build(data: DomainData = city, **settings: Any) -> MeanTeacher:
-        config = MeanTeacherConfig(**{**tiny_city.SETTINGS, **settings})
+        config = MeanTeacherConfig(**{**tiny_city.SETTINGS, "mask_weight": 1.0, **settings})  # all views
         return MeanTeacher(tiny_city.network(), config, tiny_city.fabric(), data)
 
     return build

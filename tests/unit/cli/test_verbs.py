@@ -82,7 +82,7 @@ def test_init_writes_a_project_that_does_not_depend_on_the_working_directory(wor
     assert (settings["budget"], settings["name"]) == ("2h", "city")
     assert found["frames"] == {"source": 2, "target": 1}
     assert found["classes"] == ["sky", "road", "tram"]
-    assert found["next"] == "frugalseg adapt city --method cbst"
+    assert found["next"] == "frugalseg check city"
 
 
 def test_init_again_changes_only_what_is_given(project: Path, said) -> None:
@@ -109,11 +109,17 @@ def test_status_of_a_new_project(project: Path, said, capsys) -> None:
     assert found["data"] == {"source": 2, "target": 2, "validation": 1}
     assert (found["stages"], found["human_seconds"]) == ([], 0)
     assert run(["status", "city"]) == 0
+    assert "Next: frugalseg check city" in capsys.readouterr().out
+
+
+def test_a_checked_project_is_adapted_next(project: Path, said, capsys) -> None:
+    assert run(["check", "city", "--quiet"]) == 0
     assert "Next: frugalseg adapt city --method cbst" in capsys.readouterr().out
+    assert said("status", "city")["next"] == "frugalseg adapt city --method cbst"
 
 
 def test_a_project_whose_folder_has_a_space_is_quoted_in_the_next_command(world: Path, said) -> None:
-    assert "adapt 'my city' " in said("init", "my city", "--target", "folder:street")["next"]
+    assert said("init", "my city", "--target", "folder:street")["next"].startswith("frugalseg init 'my city' ")
 
 
 def test_methods_lists_the_whole_catalog_and_the_settings_of_one(said, capsys) -> None:

@@ -153,7 +153,11 @@ def test_ids_of_a_tiff_are_what_is_stored(put, depth, white_is_zero):
 
 
 def test_a_label_in_colours_is_refused_with_its_cause(put):
-    refused(put(saved(RGB)), "expected one channel of class ids, got a RGB image.\nA label in colours is read with label_kind=colors", [read_label])
+    refused(
+        put(saved(RGB)),
+        "expected one channel of class ids, got a RGB image.\nA label in colours is read with label_kind=colors",
+        [read_label],
+    )
 
 
 def test_written_labels_read_back(tmp_path):

@@ -3,7 +3,6 @@
 import importlib.util
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +84,10 @@ for more in (2, 10, 25, 45, 70, 100, 150, 400):  # every step of the work is the
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on memory is set on Linux only")
 def test_a_file_that_memory_is_too_small_for_is_refused(tmp_path: Path) -> None:
     Image.new("L", (2500, 2500)).save(tmp_path / "x.png")
-    done = subprocess.run([sys.executable, "-c", LITTLE_MEMORY, str(tmp_path / "x.png")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", LITTLE_MEMORY, str(tmp_path / "x.png")], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    print(done.stdout)
     told = [line.split(" ", 2) for line in done.stdout.splitlines()]
     assert told[0][:2] == ["True", "True"]
     assert told[-1][:2] == ["False", "False"], "with enough of it the file is fine"

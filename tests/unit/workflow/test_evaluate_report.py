@@ -177,6 +177,9 @@ def test_a_check_that_left_check_json_is_told(project, evaluated, tmp_path):
         {"problems": [{"domain": "source", "path": "a.png", "what": "holds id 77", "mend": "Map it."}],
          "remarks": [{"domain": "target", "text": "alike"}], "gap": "Darker."},
     ]  # fmt: skip
+    key = opened.manifest("source").frames[0].key
+    table = f"key,reason\n{key},too dark\n/data/a.gif,refused: seen\n"  # a refused file is no frame that is left out
+    (opened.manifest_folder("source") / "quarantine.csv").write_text(table)
     found = []
     for number, content in enumerate(contents):
 
@@ -187,6 +190,7 @@ def test_a_check_that_left_check_json_is_told(project, evaluated, tmp_path):
         run_stage(opened, "check", {}, {"number": number}, work, QUIET)
         found.append(exhibits(opened, opened.list(), None).check)
     assert found[0].domains == () and found[0].problems == ()
-    assert found[1].domains[0].frames == 9 and dict(found[1].domains[0].light) == {"brightness": (0.4, 0.1)}
+    assert found[1].domains[0].frames == 9 and found[1].domains[0].quarantined == 1
+    assert dict(found[1].domains[0].light) == {"brightness": (0.4, 0.1)}
     assert found[2].problems == ("source: a.png: holds id 77 Map it.",) and found[2].remarks == ("target: alike",)
     assert found[2].gap == "Darker." and found[2].stage.split("-")[1] == "check"
