@@ -120,6 +120,16 @@ def test_predictions_have_the_size_that_is_seen(project: Path, tmp_path: Path) -
             assert label.size == (WIDTH, HEIGHT)
 
 
+def test_the_longest_name_has_a_prediction_but_no_room_for_an_overlay(project: Path, tmp_path: Path, capsys) -> None:
+    photo = str(project.parent / "photos" / "images" / f"{LONGEST}.jpg")
+    arguments = ["predict", str(stage(project, "adapt-source_only")), photo, "--out", str(tmp_path), "--quiet"]
+    assert run(arguments) == 0
+    assert [path.name for path in tmp_path.iterdir()] == [f"{LONGEST}.png"]
+    capsys.readouterr()
+    assert run([*arguments, "--overlay"]) == 2
+    assert "the name is too long for the files that would be written" in capsys.readouterr().out
+
+
 def test_longer_names_there_are_not(tmp_path: Path) -> None:
     """Case 20 speaks of 300 bytes: no file system in use has such names, so that only 255 can be tried (above)."""
     with pytest.raises(OSError, match="name too long"):

@@ -58,11 +58,13 @@ def test_the_whole_loop_runs_without_source_data(root: Path, capsys: pytest.Capt
     assert '"human"' in log and '"source":' not in log
 
 
-@pytest.mark.parametrize("method", ["cbst", "source_only"])
-def test_methods_that_need_the_source_say_so(root: Path, capsys: pytest.CaptureFixture[str], method: str) -> None:
+@pytest.mark.parametrize(("method", "said"), [("cbst", "self-training"), ("source_only", "source_only")])
+def test_methods_that_need_the_source_say_so(
+    root: Path, capsys: pytest.CaptureFixture[str], method: str, said: str
+) -> None:
     assert begin(root, f"need-{method}", "--quiet") == 0
     assert run(["adapt", str(root / f"need-{method}"), "--method", method, "--quiet"]) == 2
-    assert f"{method} learns from a labelled source" in capsys.readouterr().err
+    assert f"{said} learns from a labelled source" in capsys.readouterr().err
 
 
 def test_other_classes_or_another_network_are_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ def predict(model: Path, images: Sequence[Path], out: Path, options: Options, ov
     Raises:
         ReaderError: two images would be written to one file.
     """
-    paths, refused = _expand(images)
+    paths, refused = _expand(images, OVERLAY if overlay else ".png")
     info, network = read_model_info(model), load_model(model)
     config = load_config(PredictConfig, options.config, options.overrides)
     if options.dry_run:
@@ -61,8 +61,11 @@ def predict(model: Path, images: Sequence[Path], out: Path, options: Options, ov
     return {"images": predicted + len(refused), "predicted": predicted, "refused": refused, "out": str(out)}
 
 
-def _expand(images: Sequence[Path]) -> tuple[dict[Path, str], dict[str, str]]:
-    """Return image files with the name each prediction gets (its path below the folder given), and what is refused."""
+def _expand(images: Sequence[Path], ending: str) -> tuple[dict[Path, str], dict[str, str]]:
+    """Return image files with the name each prediction gets (its path below the folder given), and what is refused.
+
+    `ending` is the longest that is put behind such a name.
+    """
     found: dict[Path, str] = {}
     refused: dict[str, str] = {}
     for path in images:
@@ -78,7 +81,7 @@ def _expand(images: Sequence[Path]) -> tuple[dict[Path, str], dict[str, str]]:
     twice = sorted({name for name, following in zip(names, names[1:], strict=False) if name == following})
     if twice:
         raise ReaderError(f"several images would be written to {twice[0]}.png. Predict their folders one by one.")
-    for path in [path for path, name in found.items() if len(os.fsencode(Path(name).name + OVERLAY)) > NAME_BYTES]:
+    for path in [path for path, name in found.items() if len(os.fsencode(Path(name).name + ending)) > NAME_BYTES]:
         refused[str(path)] = f"{path}: the name is too long for the files that would be written. Shorten it."
         del found[path]
     return found, refused

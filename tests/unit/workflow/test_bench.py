@@ -279,7 +279,16 @@ def test_points_of_the_grid_are_read_or_refused() -> None:
 def test_killed_and_repeated_it_goes_on_and_its_workers_leave_with_it(data: Path, tmp_path: Path) -> None:
     """SIGKILL to the comparison: its worker saves and leaves, and the next one goes on where that stood."""
     project = new_project(data, tmp_path / "project")
-    arguments = [str(project.folder), "--methods", "source_only", "--seeds", "0", "--allow-few", "--set", "save_every=1000"]
+    arguments = [
+        str(project.folder),
+        "--methods",
+        "source_only",
+        "--seeds",
+        "0",
+        "--allow-few",
+        "--set",
+        "save_every=1000",
+    ]
     command = [
         sys.executable,
         "-c",
