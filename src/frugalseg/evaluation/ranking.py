@@ -24,8 +24,8 @@ def ranking_words(ranking: Ranking) -> str:
     many, values = len(ranking.keys), ranking.entropy_01_N
     return (
         f"Mean entropy of the {whole(many)} target frames, from {values[0]:.2f} to {values[-1]:.2f}. "
-        f"The {whole(ranking.easy)} surest ({100 * ranking.easy / many:.0f} %) are easy: the network's predictions on them "
-        f"became labels, and the other {whole(many - ranking.easy)} were aligned with them ({ranking.stage})."
+        f"The {whole(ranking.easy)} surest ({100 * ranking.easy / many:.0f} %) are easy: the network's predictions on "
+        f"them became labels, and the other {whole(many - ranking.easy)} were aligned with them ({ranking.stage})."
     )
 
 
