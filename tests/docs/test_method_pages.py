@@ -10,6 +10,8 @@ from frugalseg.core.config import describe
 from frugalseg.training.preset import presets
 from frugalseg.workflow.catalog import METHODS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 METHOD_PAGES = sorted(path for path in (DOCS / "methods").glob("*.md") if path.stem != "settings")

@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 SPEC = importlib.util.spec_from_file_location("bad_files", Path(__file__).parents[1] / "bad_files.py")
 BAD = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(BAD)

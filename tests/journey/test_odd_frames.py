@@ -12,6 +12,8 @@ from frugalseg.core.classes import IGNORE, ClassSet, SemanticClass
 from frugalseg.core.records import Query
 from frugalseg.core.table import read_records
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH = 48, 32
 COLORS = ((20, 40, 220), (230, 230, 230), (40, 120, 40), (220, 30, 30))
 NAMES = ("sky", "wall", "grass", "sign")

@@ -8,6 +8,8 @@ import pytest
 from frugalseg.cli.main import run
 from frugalseg.data.toycity import write_dataset
 
+pytestmark = pytest.mark.slow
+
 SIZE_HW = (48, 64)
 TINY = "height = 48\nwidth = 64\nbatch_size = 2\nsteps = 3\nlog_every = 1\n"
 

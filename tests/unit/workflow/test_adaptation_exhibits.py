@@ -17,6 +17,8 @@ from frugalseg.workflow.report import report_stage
 from frugalseg.workflow.stage import Options
 from frugalseg.workflow.train import adapt
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("steps=1", "batch_size=2", "height=32", "width=48")
 RANKED = (*SHORT, "discriminator_width=4", "start=checkpoint", "easy_ratio=0.6")
 

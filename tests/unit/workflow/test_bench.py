@@ -27,6 +27,8 @@ from frugalseg.workflow.project import CONFUSIONS, MODEL, NETWORKS, Project, ini
 from frugalseg.workflow.stage import Options
 from frugalseg.workflow.train import adapt
 
+pytestmark = pytest.mark.slow
+
 SIZE_HW = (32, 48)
 TINY = f"height = {SIZE_HW[0]}\nwidth = {SIZE_HW[1]}\nbatch_size = 2\nsteps = 2\nlog_every = 1\n"
 QUIET = Options(quiet=True)

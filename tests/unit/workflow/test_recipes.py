@@ -13,6 +13,8 @@ from frugalseg.workflow import recipes
 from frugalseg.workflow.catalog import METHODS
 from frugalseg.workflow.project import Project
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = ("gta5", "synthia", "cityscapes", "nthu", "bdd100k")
 CHOICES = [  # recipe, frames of source, target and validation in the miniatures, classes
     ("gta5_to_cityscapes", (3, 4, 1), 19),
