@@ -10,7 +10,7 @@ USABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 FIRST_PYTHON = for name in python3.13 python3.12 python3.11 python3; do \
 	if $$name -c '$(USABLE)' 2>/dev/null; then command -v $$name; break; fi; done
 PYTHON ?= $(shell $(FIRST_PYTHON))
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile # a file's fixtures are made once
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint bench docs lock
