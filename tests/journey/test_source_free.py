@@ -44,7 +44,7 @@ def begin(root: Path, name: str, *arguments: str) -> int:
 def test_the_whole_loop_runs_without_source_data(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert begin(root, "new", "--budget", "10points/image", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["next"].startswith("frugalseg select") and found["settings"]["network"] == "shuffle_lite"
+    assert found["next"].startswith("frugalseg check") and found["settings"]["network"] == "shuffle_lite"
     (root / "model").unlink()  # the project has its own copy
     try:
         assert run(["run", str(root / "new"), "--simulate", "--json", "--quiet"]) == 0

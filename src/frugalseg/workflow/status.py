@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from frugalseg.workflow.project import DOMAINS, Project
+from frugalseg.workflow.project import DOMAINS, IMPORT, Project
 
 
 def status(project: Project) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def next_command(project: Project) -> str:
     ]
     if not stages and not project.has("source") and project.settings.checkpoint is None:
         return f"frugalseg init {folder} --source SPEC (or --checkpoint MODEL)"
-    if not stages and "check" not in names:  # what is wrong with the data is cheaper to know before the training
+    if set(stages) <= {IMPORT} and "check" not in names:  # data slips are cheaper to know before the training
         return f"frugalseg check {folder}"
     if not stages:
         return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"
