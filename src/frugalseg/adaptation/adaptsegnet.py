@@ -53,12 +53,14 @@ class AdaptSegNet:
     def step(self, batch: DomainBatch) -> dict[str, float]:
         """Equation 6: the network learns labels (3) and to fool the discriminator (4), which learns to tell (2)."""
         assert batch.source_images is not None and batch.source_labels is not None and batch.target_images is not None
-        source = self._learner.forward(batch.source_images, "source")
-        target = self._learner.forward(batch.target_images, "target")
         weights_C = self._learner.class_weights
+        source = self._learner.forward(batch.source_images, "source")
         labelled = outputs_cross_entropy(source, batch.source_labels, weights_C, self.config.aux_seg_weight)
+        self._learner.add(labelled)  # what the discriminators see of the source is detached
+        target = self._learner.forward(batch.target_images, "target")
         fooling, losses = self._adversary.judge(source, target)
-        self._learner.minimize(labelled + fooling)
+        self._learner.add(fooling)
+        self._learner.step()
         self._adversary.learn()
         return {"source": float(labelled.detach()), **losses}
 

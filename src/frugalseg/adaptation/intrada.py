@@ -127,10 +127,12 @@ class IntraDa:
         """ADVENT's step on labelled and unlabelled frames: source and target in stage 1, easy and hard in stage 2."""
         assert batch.source_images is not None and batch.source_labels is not None and batch.target_images is not None
         labelled = self._learner.forward(batch.source_images, self._domain)
-        unlabelled = self._learner.forward(batch.target_images, "target")
         loss = outputs_cross_entropy(labelled, batch.source_labels, self._weights_C, self.config.aux_seg_weight)
+        self._learner.add(loss)  # what the discriminators see of the labelled side is detached
+        unlabelled = self._learner.forward(batch.target_images, "target")
         fooling, losses = self._adversary.judge(labelled, unlabelled)
-        self._learner.minimize(loss + fooling)
+        self._learner.add(fooling)
+        self._learner.step()
         self._adversary.learn()
         return {"labelled": float(loss.detach()), **losses}
 

@@ -138,14 +138,14 @@ class MeanTeacher:
         )
         taught = Lesson(batch.target_images, labels_NHW, trust_NHW)
         losses = self._source_losses(batch)
-        total = losses["source"] + config.feature_weight * losses.get("features", 0)
+        self._learner.add(losses["source"] + config.feature_weight * losses.get("features", 0))
         if config.mixed_weight:
             losses["mixed"] = self._mixed_loss(batch, taught)
-            total = total + config.mixed_weight * losses["mixed"]
+            self._learner.add(config.mixed_weight * losses["mixed"])
         if config.mask_weight:
             losses["masked"] = self._masked_loss(batch.step, taught)
-            total = total + config.mask_weight * losses["masked"]
-        self._learner.minimize(total)
+            self._learner.add(config.mask_weight * losses["masked"])
+        self._learner.step()
         return {name: float(loss.detach()) for name, loss in losses.items()} | {"trust": float(trust_NHW.mean())}
 
     @torch.no_grad()

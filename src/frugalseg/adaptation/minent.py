@@ -70,17 +70,19 @@ class MinEnt:
         assert batch.source_images is not None and batch.source_labels is not None and batch.target_images is not None
         config, weights_C = self.config, self._learner.class_weights
         source = self._learner.forward(batch.source_images, "source")
-        target = self._learner.forward(batch.target_images, "target")
         losses = {"source": outputs_cross_entropy(source, batch.source_labels, weights_C, config.aux_seg_weight)}
+        self._learner.add(losses["source"])
+        target = self._learner.forward(batch.target_images, "target")
         losses["entropy"] = mean_entropy(target.logits, config.hardest_share)
-        total = losses["source"] + config.entropy_weight * losses["entropy"]
+        total = config.entropy_weight * losses["entropy"]
         if target.aux_logits is not None:
             losses["aux_entropy"] = mean_entropy(target.aux_logits, config.hardest_share)
             total = total + config.aux_entropy_weight * losses["aux_entropy"]
         if config.prior_weight:
             losses["prior"] = class_ratio_loss(target.logits, self._prior_C, config.prior_relaxation)
             total = total + config.prior_weight * losses["prior"]
-        self._learner.minimize(total)
+        self._learner.add(total)
+        self._learner.step()
         return {name: float(loss.detach()) for name, loss in losses.items()}
 
     def state(self) -> dict[str, Any]:

@@ -150,10 +150,12 @@ class SelfTraining:
         assert batch.source_images is not None and batch.source_labels is not None
         assert batch.target_images is not None and batch.target_labels is not None
         source_NCHW = self._learner.forward(batch.source_images, "source").logits
-        target_NCHW = self._learner.forward(batch.target_images, "target").logits
         source_loss = cross_entropy(source_NCHW, batch.source_labels, self._learner.class_weights)
+        self._learner.add(source_loss)
+        target_NCHW = self._learner.forward(batch.target_images, "target").logits
         target_loss = cross_entropy(target_NCHW, batch.target_labels, self._target_weights)
-        self._learner.minimize(source_loss + self.config.target_weight * target_loss)
+        self._learner.add(self.config.target_weight * target_loss)
+        self._learner.step()
         return {"source": float(source_loss.detach()), "target": float(target_loss.detach())}
 
     def state(self) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class Learner:
             optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self._rates = [group["lr"] for group in optimizer.param_groups]
         self._module, self.optimizer = self._fabric.setup(self.network, optimizer)
+        self._adding = False
         self.network.train()
 
     def weights_for(self, pixels_C: NDArray[np.int64]) -> Tensor | None:
@@ -89,16 +90,29 @@ class Learner:
         with self.statistics.use(domain):
             return Outputs(*self._module(images_NCHW))
 
-    def minimize(self, loss: Tensor) -> None:
-        """Take one optimizer step down `loss`.
+    def add(self, loss: Tensor) -> None:
+        """Add a loss to what the next `step` goes down; the graph it came from is freed.
+
+        Terms added one by one, each before the next one's forward pass, hold one graph in memory at a time.
 
         Raises:
-            NonFiniteLoss: the loss or a gradient is NaN or infinite; weights and optimizer are as before.
+            NonFiniteLoss: the loss is NaN or infinite; weights and optimizer are as before, the terms are dropped.
         """
-        if not bool(torch.isfinite(loss)):
+        finite = bool(torch.isfinite(loss))
+        if not (self._adding and finite):
+            self.optimizer.zero_grad(set_to_none=True)
+        self._adding = finite
+        if not finite:
             raise NonFiniteLoss(f"the loss is {float(loss.detach())}", self._finite())
-        self.optimizer.zero_grad(set_to_none=True)
         self._fabric.backward(loss)
+
+    def step(self) -> None:
+        """Take one optimizer step down the terms added since the last.
+
+        Raises:
+            NonFiniteLoss: a gradient is NaN or infinite; weights and optimizer are as before.
+        """
+        self._adding = False
         if self._config.precision != "16-mixed":  # there the gradient scaler looks, and lowers its scale
             gradients = [weight.grad for weight in self.network.parameters() if weight.grad is not None]
             if not bool(torch.isfinite(get_total_norm(gradients))):
@@ -106,6 +120,11 @@ class Learner:
         self.optimizer.step()
         if self.ema:
             self.ema.update(self.network)
+
+    def minimize(self, loss: Tensor) -> None:
+        """Take one optimizer step down `loss`; raises what `add` and `step` raise."""
+        self.add(loss)
+        self.step()
 
     def best_network(self) -> Network:
         """Return the network to predict with: the moving average where there is one."""
