@@ -197,7 +197,8 @@ class IntraDa:
             FramePool(tuple(f for f in self._target.frames if ranking[f.key] is side), cache=self._target.cache)
             for side in (True, False)
         )
-        return batches(self.config, easy.with_labels(PartialLabelFolder(folder)), hard)
+        vary = self.config.for_target()  # the easy frames take the source's place, but are the target's
+        return batches(vary, easy.with_labels(PartialLabelFolder(folder)), hard)
 
 
 def mean_over(values_HW: NDArray[np.float32], usable_HW: NDArray[np.bool_] | None) -> float:

@@ -51,6 +51,7 @@ class PointDaConfig(TrainConfig):
     steps: int = Field(800, ge=1, description="training steps")
     lr: float = Field(2e-3, gt=0, description="learning rate of the encoder")
     zoom_min: float = Field(0.8, gt=0, description="smallest zoom into a frame; below 1 shows IGNORE around it")
+    target_zoom_min: float = Field(0.8, gt=0, description="smallest zoom into a target frame")
     zoom_max: float = Field(1.5, gt=0, description="largest zoom into a frame")
     color_jitter: float = Field(0.3, ge=0, lt=1, description="brightness, contrast, saturation: factor within 1 ± this")
     hue_jitter: float = Field(0.03, ge=0, le=0.5, description="hue: turns of the colour wheel, ± this")

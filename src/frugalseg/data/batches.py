@@ -160,6 +160,7 @@ class DomainBatches:
         self._source, self._target = source, target
         self._size, self._input_hw, self._seed = size, input_hw, seed
         self._augment, self._mining, self._rare = augment_config, mining, rare
+        self._target_augment = augment_config.for_target()
         self._rank, self._world, self._threads = rank, world, threads
 
     def batch(self, step: int) -> DomainBatch:
@@ -193,13 +194,14 @@ class DomainBatches:
         if pool is None:
             return _Side()
         images, labels, provenance, keys = [], [], [], []
+        vary = self._target_augment if domain == "target" else self._augment
         for slot in range(self._size):
             wish = self._rare.draw(step, self._rank, slot) if self._rare and domain == "source" else None
             frame = pool.frames[wish.frame if wish else self._index(domain, len(pool.frames), step, slot)]
             maps = pool.labels(frame) if pool.labels else None
             rng = self._generator((domain, step, self._rank, slot), maps, wish)
             centre = mining_centre(maps[0], self._mining, rng) if maps and domain == "target" else None
-            image, label, source = augment(pool.cache.read(frame), maps, self._input_hw, self._augment, rng, centre)
+            image, label, source = augment(pool.cache.read(frame), maps, self._input_hw, vary, rng, centre)
             images.append(image)
             keys.append(frame.key)
             if label is not None and source is not None:

@@ -4,6 +4,7 @@ Shape legend: C channels, H x W of the frame, h x w of the network's input.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -26,10 +27,17 @@ class AugmentConfig(Config):
 
     zoom_min: float = Field(0.5, gt=0, description="smallest zoom into a frame; below 1 shows IGNORE around it")
     zoom_max: float = Field(2.0, gt=0, description="largest zoom into a frame")
+    target_zoom_min: float = Field(
+        1.0, gt=0, description="target frames are zoomed at least this much: black borders would spoil their statistics"
+    )
     flip_ratio: float = Field(0.5, ge=0, le=1, description="how often a frame is mirrored")
     color_jitter: float = Field(0.5, ge=0, lt=1, description="brightness, contrast, saturation: factor within 1 ± this")
     hue_jitter: float = Field(0.08, ge=0, le=0.5, description="hue: turns of the colour wheel, ± this")
     blur_ratio: float = Field(0.2, ge=0, le=1, description="how often a frame is blurred")
+
+    def for_target(self) -> Self:
+        """Return how target frames are varied."""
+        return self.model_copy(update={"zoom_min": min(max(self.zoom_min, self.target_zoom_min), self.zoom_max)})
 
     @model_validator(mode="after")
     def _zooms_in_order(self) -> "AugmentConfig":

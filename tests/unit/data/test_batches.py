@@ -168,6 +168,18 @@ def test_mined_windows_show_the_rare_class_in_the_target_only(
     assert seen["mined"] == 20 and seen["usual"] < 15
 
 
+def test_target_frames_are_never_shown_smaller_than_they_are(
+    tiny_city: ModuleType, pools: tuple[FramePool, FramePool]
+) -> None:
+    both = pools[0], labelled(tiny_city, pools[1])
+    out = AugmentConfig(zoom_min=0.4, zoom_max=1.0, color_jitter=0, hue_jitter=0)
+    for config, borders in ((out, False), (out.model_copy(update={"target_zoom_min": 0.4}), True)):
+        drawn = [batches(both, augment_config=config).batch(step) for step in range(5)]
+        assert any((batch.source_images == 0).all(dim=1).any() for batch in drawn)
+        assert any(bool((batch.target_images == 0).all(dim=1).any()) for batch in drawn) is borders
+    assert AugmentConfig(zoom_min=0.5, zoom_max=0.8).for_target().zoom_min == 0.8  # zooms stay in order
+
+
 # --- drawing by rare class
 
 
