@@ -29,7 +29,7 @@ DRIVES = ("0006R0", "0016E5")  # of the training set
 FREQUENT = ["sky", "building", "road", "pavement", "tree", "car"]
 SETTINGS = {  # chosen with --dev; everything else is the default
     "source_only": "steps = 600\n",
-    "cbst": "rounds = 3\nsteps = 150\nlr = 5e-4\nmining_ratio = 0.0\n",
+    **dict.fromkeys(("st", "cbst", "st_sp", "cbst_sp"), "rounds = 3\nsteps = 150\nlr = 5e-4\nmining_ratio = 0.0\n"),
     "point_da": "steps = 800\nlr = 2e-3\nhuman_weight = 5.0\n",
 }
 
