@@ -2,14 +2,16 @@
 
 The teacher, a moving average of the student (Tarvainen & Valpola 2017), labels plain target images. The student learns
 
-source   labelled source images, some drawn by rare class (DAFormer, Hoyer et al., CVPR 2022, section 3.3);
+source   labelled source images, some drawn by rare class (DAFormer, Hoyer et al., CVPR 2022, section 3.3), in the
+         look of target images (FDA, Yang & Soatto, CVPR 2020);
 things   and to keep the features that its trunk had of things before it saw the source (DAFormer, section 3.3);
 mixed    target images with half the classes of a source image pasted over them (DACS, algorithm 1);
 masked   target images with most of their blocks hidden (MIC, Hoyer et al., CVPR 2023).
 
 How much the teacher's labels count is the share of pixels it is sure of. Every part can be switched off alone:
-`rare_ratio = 0`, `things = []`, `mixing = "none"` (then whole target images), `mixed_weight = 0`, `mask_weight = 0`;
-the second and the last are the default: things must be named, and masks did not pay for a small network in a short run.
+`look_ratio = 0`, `rare_ratio = 0`, `things = []`, `mixing = "none"` (then whole target images), `mixed_weight = 0`,
+`mask_weight = 0`; `things` and masks are off by default: things must be named, and masks did not pay for a small network
+in a short run.
 
 Differs from the papers: starts from a source-trained network (`start = "pretrained"` for theirs); BatchNorm keeps
 running statistics of mixed images, which teacher and model use, apart from those of source and masked ones (DACS
@@ -22,6 +24,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +58,7 @@ from frugalseg.training.mixing import (
     trusted_cross_entropy,
 )
 from frugalseg.training.settings import TrainConfig
+from frugalseg.training.target_look import with_target_looks
 
 COUNTS, SUMMARY = "class_pixels.npy", "rare_classes.json"  # in the phase's folder
 PLAIN = {"color_jitter": 0.0, "hue_jitter": 0.0, "blur_ratio": 0.0}
@@ -92,6 +96,12 @@ class MeanTeacherConfig(TrainConfig):
     )
     rare_share: float = Field(
         0.005, ge=0, le=1, description="share of pixels that frame and window should show of the class they came for"
+    )
+    look_ratio: float = Field(
+        1.0, ge=0, le=1, description="share of source images shown with a target image's light and colours; 0 = off"
+    )
+    look_band: float = Field(
+        0.05, gt=0, le=0.5, description="slowest waves that make the look, share of the input's shorter side (FDA's β)"
     )
     things: tuple[str, ...] = Field(
         (), description="classes whose features stay near the pretrained trunk's; none = off"
@@ -137,6 +147,7 @@ class MeanTeacher:
             self._ask_teacher(batch.target_images), batch.target_labels != IGNORE, config.threshold, config.quality
         )
         taught = Lesson(batch.target_images, labels_NHW, trust_NHW)
+        batch = self._in_target_looks(batch)
         losses = self._source_losses(batch)
         self._learner.add(losses["source"] + config.feature_weight * losses.get("features", 0))
         if config.mixed_weight:
@@ -147,6 +158,17 @@ class MeanTeacher:
             self._learner.add(config.mask_weight * losses["masked"])
         self._learner.step()
         return {name: float(loss.detach()) for name, loss in losses.items()} | {"trust": float(trust_NHW.mean())}
+
+    def _in_target_looks(self, batch: DomainBatch) -> DomainBatch:
+        """Return the batch with the looks of its target images on its source images, pasted parts among them."""
+        assert batch.source_images is not None and batch.target_images is not None
+        if not self.config.look_ratio:
+            return batch
+        looks, generators = batch.target_images, list(self._generators("look", batch.step))
+        images = with_target_looks(
+            batch.source_images, looks, self.config.look_ratio, self.config.look_band, generators
+        )
+        return replace(batch, source_images=images)
 
     @torch.no_grad()
     def _ask_teacher(self, target_NBHW: Tensor) -> Tensor:

@@ -128,6 +128,7 @@ class Adversary:
     def learn(self) -> None:
         """Take the discriminators' step from what they saw last."""
         self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)  # at once: the next step's forward pass needs the room
 
     def state(self) -> dict[str, Any]:
         """Return all that resume needs: tensors, numbers, lists and dicts."""

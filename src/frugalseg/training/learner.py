@@ -68,7 +68,6 @@ class Learner:
             optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
         self._rates = [group["lr"] for group in optimizer.param_groups]
         self._module, self.optimizer = self._fabric.setup(self.network, optimizer)
-        self._adding = False
         self.network.train()
 
     def weights_for(self, pixels_C: NDArray[np.int64]) -> Tensor | None:
@@ -98,11 +97,8 @@ class Learner:
         Raises:
             NonFiniteLoss: the loss is NaN or infinite; weights and optimizer are as before, the terms are dropped.
         """
-        finite = bool(torch.isfinite(loss))
-        if not (self._adding and finite):
+        if not bool(torch.isfinite(loss)):
             self.optimizer.zero_grad(set_to_none=True)
-        self._adding = finite
-        if not finite:
             raise NonFiniteLoss(f"the loss is {float(loss.detach())}", self._finite())
         self._fabric.backward(loss)
 
@@ -112,12 +108,13 @@ class Learner:
         Raises:
             NonFiniteLoss: a gradient is NaN or infinite; weights and optimizer are as before.
         """
-        self._adding = False
         if self._config.precision != "16-mixed":  # there the gradient scaler looks, and lowers its scale
             gradients = [weight.grad for weight in self.network.parameters() if weight.grad is not None]
             if not bool(torch.isfinite(get_total_norm(gradients))):
+                self.optimizer.zero_grad(set_to_none=True)
                 raise NonFiniteLoss("a gradient is NaN or infinite", self._finite())
         self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)  # at once: the next step's forward pass needs the room
         if self.ema:
             self.ema.update(self.network)
 
