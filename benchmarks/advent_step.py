@@ -105,10 +105,12 @@ def our_step(case: Case, options: argparse.Namespace) -> Callable[[], None]:
 
     def step() -> None:  # as adaptation/advent.py
         source = learner.forward(case.images[0], "source")
-        target = learner.forward(case.images[1], "target")
-        labelled = outputs_cross_entropy(source, case.labels, None, config.aux_seg_weight)
-        fooling, _ = adversary.judge(source, target)
-        learner.minimize(labelled + fooling)
+        learner.add(outputs_cross_entropy(source, case.labels, None, config.aux_seg_weight))
+        adversary.judge_source(source)
+        del source
+        fooling, _ = adversary.judge(learner.forward(case.images[1], "target"))
+        learner.add(fooling)
+        learner.step()
         adversary.learn()
 
     return step

@@ -56,9 +56,10 @@ class Advent:
         weights_C = self._learner.class_weights
         source = self._learner.forward(batch.source_images, "source")
         labelled = outputs_cross_entropy(source, batch.source_labels, weights_C, self.config.aux_seg_weight)
-        self._learner.add(labelled)  # what the discriminators see of the source is detached
-        target = self._learner.forward(batch.target_images, "target")
-        fooling, losses = self._adversary.judge(source, target)
+        self._learner.add(labelled)
+        self._adversary.judge_source(source)
+        del source  # makes room for the target's
+        fooling, losses = self._adversary.judge(self._learner.forward(batch.target_images, "target"))
         self._learner.add(fooling)
         self._learner.step()
         self._adversary.learn()

@@ -128,9 +128,10 @@ class IntraDa:
         assert batch.source_images is not None and batch.source_labels is not None and batch.target_images is not None
         labelled = self._learner.forward(batch.source_images, self._domain)
         loss = outputs_cross_entropy(labelled, batch.source_labels, self._weights_C, self.config.aux_seg_weight)
-        self._learner.add(loss)  # what the discriminators see of the labelled side is detached
-        unlabelled = self._learner.forward(batch.target_images, "target")
-        fooling, losses = self._adversary.judge(labelled, unlabelled)
+        self._learner.add(loss)
+        self._adversary.judge_source(labelled)
+        del labelled  # makes room for the target's
+        fooling, losses = self._adversary.judge(self._learner.forward(batch.target_images, "target"))
         self._learner.add(fooling)
         self._learner.step()
         self._adversary.learn()

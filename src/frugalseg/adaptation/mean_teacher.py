@@ -10,8 +10,8 @@ masked   target images with most of their blocks hidden (MIC, Hoyer et al., CVPR
 
 How much the teacher's labels count is the share of pixels it is sure of. Every part can be switched off alone:
 `look_ratio = 0`, `rare_ratio = 0`, `things = []`, `mixing = "none"` (then whole target images), `mixed_weight = 0`,
-`mask_weight = 0`; `things` and masks are off by default: things must be named, and masks did not pay for a small network
-in a short run.
+`mask_weight = 0`; `things` and masks are off by default: things must be named, and masks did not pay for a small
+network in a short run.
 
 Differs from the papers: starts from a source-trained network (`start = "pretrained"` for theirs); BatchNorm keeps
 running statistics of mixed images, which teacher and model use, apart from those of source and masked ones (DACS

@@ -6,8 +6,8 @@ network learns to have its maps of the target taken for the source's (AdaptSegNe
 Networks with two outputs get a discriminator for each.
 
 Each discriminator sees the target's maps once, where public code shows them twice: the one pass yields the gradient by
-the maps, which goes to the network, and the gradient by the discriminator's own weights, which stays there. Both sides
-step from the weights they had when they looked, and neither's loss moves the other.
+the logits, which goes to the network, and the gradient by the discriminator's own weights, which stays there. Both
+sides step from the weights they had when they looked, and neither's loss moves the other.
 
 Differs from the papers: sums over pixels are means, as in public code, which the published weights belong to.
 
@@ -92,36 +92,46 @@ class Adversary:
             fresh = [Discriminator(self._classes, config.discriminator_width) for _ in self._weights]
         self.discriminators = nn.ModuleList(fresh).to(self._fabric.device)
         self.optimizer = torch.optim.Adam(self.discriminators.parameters(), config.discriminator_lr, betas=BETAS)
+        self._apart: list[float] = []  # what the source's maps cost each discriminator in this step
 
     def set_rate(self, factor: float) -> None:
         """Set the learning rate to `factor` times its starting value."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._config.discriminator_lr * factor
 
-    def judge(self, source: Outputs, target: Outputs) -> tuple[Tensor, dict[str, float]]:
-        """Let each discriminator look at the maps of both domains once.
+    def judge_source(self, source: Outputs) -> None:
+        """Let each discriminator look at the source's maps; the step begins here, before the target's forward pass.
 
-        Returns the weighted loss of not fooling them, whose gradient reaches the network through `target` only, and all
-        losses by name. The discriminators' own gradients are kept for `learn`; where one of them is no number, the loss
-        returned is none either, so that neither side steps.
+        Nothing of it reaches the network, so the source's outputs may be dropped afterwards: they and the target's are
+        never needed together.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        total, losses = target.logits.new_zeros(()), {}
-        levels = zip(self.discriminators, self._weights, _levels(source), _levels(target), strict=True)
-        for prefix, (discriminator, weight, source_NCHW, target_NCHW) in zip(("", "aux_"), levels, strict=False):
-            parameters = list(discriminator.parameters())
+        self._apart = []
+        for discriminator, logits_NCHW in zip(self.discriminators, _levels(source), strict=True):
             with self._precision():
-                apart = _taken_for(discriminator(self._maps(source_NCHW.detach())), SOURCE) / 2
-                apart.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-                maps_NCHW = self._maps(target_NCHW)
-                seen_NCHW = maps_NCHW.detach().requires_grad_()
-                answer = discriminator(seen_NCHW)
+                apart = _taken_for(discriminator(self._maps(logits_NCHW.detach())), SOURCE) / 2
+            apart.backward(inputs=list(discriminator.parameters()))  # type: ignore[no-untyped-call]
+            self._apart.append(float(apart.detach()))
+
+    def judge(self, target: Outputs) -> tuple[Tensor, dict[str, float]]:
+        """Let each discriminator look at the target's maps, once, after `judge_source`.
+
+        Returns the weighted loss of not fooling them, whose gradient reaches the network, and all losses by name. The
+        discriminators' own gradients are kept for `learn`; where one of them is no number, the loss returned is none
+        either, so that neither side steps.
+        """
+        total, losses = target.logits.new_zeros(()), {}
+        levels = zip(self.discriminators, self._weights, self._apart, _levels(target), strict=True)
+        for prefix, (discriminator, weight, apart, logits_NCHW) in zip(("", "aux_"), levels, strict=False):
+            seen_NCHW = logits_NCHW.detach().requires_grad_()
+            with self._precision():
+                answer = discriminator(self._maps(seen_NCHW))
             fooling, unmasked = _taken_for(answer, SOURCE), _taken_for(answer, TARGET) / 2
             (gradient_NCHW,) = torch.autograd.grad(fooling, seen_NCHW, retain_graph=True)
-            unmasked.backward(inputs=parameters)  # type: ignore[no-untyped-call]
-            total = total + weight * _Known.apply(maps_NCHW, gradient_NCHW, fooling.detach())
+            unmasked.backward(inputs=list(discriminator.parameters()))  # type: ignore[no-untyped-call]
+            total = total + weight * _Known.apply(logits_NCHW, gradient_NCHW, fooling.detach())
             losses[f"{prefix}fooling"] = float(fooling.detach())
-            losses[f"{prefix}discriminator"] = float(apart.detach() + unmasked.detach())
+            losses[f"{prefix}discriminator"] = apart + float(unmasked.detach())
         self._average_over_ranks()
         return total + 0.0 * get_total_norm(self._gradients()), losses  # 0 x NaN and 0 x infinity are NaN
 
@@ -153,10 +163,10 @@ class Adversary:
 
 
 class _Known(torch.autograd.Function):
-    """A loss whose gradient by the maps has been computed already."""
+    """A loss whose gradient by the logits has been computed already."""
 
     @staticmethod
-    def forward(ctx: Any, maps_NCHW: Tensor, gradient_NCHW: Tensor, loss: Tensor) -> Tensor:
+    def forward(ctx: Any, logits_NCHW: Tensor, gradient_NCHW: Tensor, loss: Tensor) -> Tensor:
         ctx.save_for_backward(gradient_NCHW)
         return loss.clone()
 

@@ -101,7 +101,8 @@ def test_every_part_is_the_loss_of_the_view_the_student_saw(make: Any, tmp_path:
 
 
 def test_without_colours_the_views_are_made_of_the_frames_themselves(make: Any, tmp_path: Path) -> None:
-    method = make(color_jitter=0.0, hue_jitter=0.0, blur_ratio=0.0, mask_ratio=0.5, mixed_statistics="own")
+    plain = {"color_jitter": 0.0, "hue_jitter": 0.0, "blur_ratio": 0.0, "look_ratio": 0.0}
+    method = make(**plain, mask_ratio=0.5, mixed_statistics="own")
     batch = first_batch(method, tmp_path / "p")
     seen = watch(method)
     one_step(method, batch)
@@ -115,6 +116,20 @@ def test_without_colours_the_views_are_made_of_the_frames_themselves(make: Any, 
         assert 0 < len(pasted) <= 2 and IGNORE not in pasted.tolist()
     visible = (masked == batch.target_images).all(dim=1).float().mean()
     assert 0.1 < visible < 0.9
+
+
+def test_source_frames_take_the_look_of_target_frames(make: Any, tmp_path: Path) -> None:
+    plain = {"color_jitter": 0.0, "hue_jitter": 0.0, "blur_ratio": 0.0, "mask_weight": 0.0}
+    method = make(**plain, look_ratio=1.0, mixed_statistics="own")
+    batch = first_batch(method, tmp_path / "p")
+    seen = watch(method)
+    one_step(method, batch)
+    _, source, mixed = (images for _, images, _ in seen)
+    assert (source != batch.source_images).flatten(1).any(dim=1).all()
+    own, target = batch.source_images.mean((2, 3)), batch.target_images.mean((2, 3))
+    assert (source.mean((2, 3)) - target.mean(0)).abs().sum() < (own - target.mean(0)).abs().sum()
+    from_target = (mixed == batch.target_images).all(dim=1)
+    assert ((mixed == source).all(dim=1) | from_target).all()  # what is pasted looks the same
 
 
 @pytest.mark.parametrize(
@@ -341,7 +356,7 @@ def test_it_says_what_it_needs(make: Any, city: DomainData) -> None:
 def test_it_learns_the_target(make: Any, tiny_city: ModuleType, tmp_path: Path) -> None:
     """From random weights, a few dozen steps get most pixels of unseen target frames right."""
     settings = {"steps": 80, "save_every": 80, "lr": 0.02, "color_jitter": 0.2, "hue_jitter": 0.0, "zoom_max": 1.0}
-    method = make(**settings, ema=0.9, threshold=0.5)
+    method = make(**settings, ema=0.9, threshold=0.5, look_ratio=0.0)  # nothing but colour tells this world's classes
     network = train(method, tmp_path / "run", method._fabric, TrainingLog(None, "t", quiet=True))
     right = []
     for index in range(3):

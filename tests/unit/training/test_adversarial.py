@@ -53,6 +53,12 @@ def same(one: list[Any], other: list[Any]) -> bool:
     return all(a is b if a is None or b is None else torch.equal(a, b) for a, b in pairs)
 
 
+def judged(adversary: Adversary, source: Outputs, target: Outputs) -> tuple[torch.Tensor, dict[str, float]]:
+    """Return what the target's side of a step gives after the source's."""
+    adversary.judge_source(source)
+    return adversary.judge(target)
+
+
 def test_the_discriminator_is_the_papers() -> None:
     discriminator = Discriminator(19)
     convolutions = [layer for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]
@@ -111,7 +117,7 @@ def test_both_sides_equal_a_naive_game(make: Any, maps: str, count: int) -> None
     by_logits, by_weights, expected = naive_game(adversary, source, target, maps)
     adversary.discriminators.float()  # the product answers in float32; its weights are what they were
     source, target = (outputs(seed, count) for seed in (0, 1))
-    loss, losses = adversary.judge(*(Outputs(*said[:2]) for said in (source, target)))
+    loss, losses = judged(adversary, *(Outputs(*said[:2]) for said in (source, target)))
     loss.backward()
     assert float(loss.detach()) == pytest.approx(expected, rel=1e-6)
     for got, wanted in zip(levels(target), by_logits, strict=True):
@@ -130,7 +136,7 @@ def test_numbers_by_hand(make: Any, bias: float) -> None:
     for discriminator in adversary.discriminators:
         nn.init.constant_(discriminator.layers[-1].bias, bias)
     target = outputs(1, 2)
-    loss, losses = adversary.judge(outputs(0, 2), target)
+    loss, losses = judged(adversary, outputs(0, 2), target)
     loss.backward()
     fooling, unmasked = math.log1p(math.exp(-bias)), math.log1p(math.exp(bias))
     assert losses["fooling"] == losses["aux_fooling"] == pytest.approx(fooling)
@@ -144,7 +150,7 @@ def test_numbers_by_hand(make: Any, bias: float) -> None:
 def test_certain_and_uniform_maps_have_finite_gradients(make: Any, maps: str, scale: float) -> None:
     adversary = make(1, maps)
     source, target = outputs(0, scale=scale), outputs(1, scale=scale)
-    loss, losses = adversary.judge(source, target)
+    loss, losses = judged(adversary, source, target)
     loss.backward()
     assert math.isfinite(float(loss.detach())) and all(math.isfinite(value) for value in losses.values())
     everything = [target.logits.grad, *gradients(adversary.discriminators)]
@@ -153,14 +159,14 @@ def test_certain_and_uniform_maps_have_finite_gradients(make: Any, maps: str, sc
 
 def test_the_order_of_images_and_of_classes_does_not_matter(make: Any) -> None:
     adversary, source, target = make(), outputs(0), outputs(1)
-    loss, losses = adversary.judge(source, target)
-    turned, _ = adversary.judge(Outputs(source.logits.flip(0)), Outputs(target.logits.flip(0)))
+    loss, losses = judged(adversary, source, target)
+    turned, _ = judged(adversary, Outputs(source.logits.flip(0)), Outputs(target.logits.flip(0)))
     torch.testing.assert_close(turned, loss)
     order = torch.tensor([2, 0, 3, 1])
     first = adversary.discriminators[0].layers[0]
     with torch.no_grad():
         first.weight.copy_(first.weight[:, order].clone())
-    permuted, _ = adversary.judge(Outputs(source.logits[:, order]), Outputs(target.logits[:, order]))
+    permuted, _ = judged(adversary, Outputs(source.logits[:, order]), Outputs(target.logits[:, order]))
     torch.testing.assert_close(permuted, loss)
 
 
@@ -173,7 +179,7 @@ def test_each_side_steps_by_its_own_loss_only(make: Any, tiny_city: ModuleType, 
     images = torch.rand(2, 2, 3, 16, 24, generator=torch.Generator().manual_seed(0))
     source, target = learner.forward(images[0], "source"), learner.forward(images[1], "target")
     sides = copies(network), copies(adversary.discriminators)
-    loss, _ = adversary.judge(source, target)
+    loss, _ = judged(adversary, source, target)
     assert all(weight.grad is None for weight in network.parameters())  # looking moves nothing
     assert same(copies(adversary.discriminators), sides[1])
     kept = gradients(adversary.discriminators)
@@ -188,11 +194,11 @@ def test_each_side_steps_by_its_own_loss_only(make: Any, tiny_city: ModuleType, 
 
 def test_fooling_reaches_the_network_through_the_target_only(make: Any) -> None:
     source, target = outputs(0), outputs(1)
-    loss, _ = make().judge(source, target)
+    loss, _ = judged(make(), source, target)
     (2 * loss).backward()  # a scaled loss scales its gradient
     assert source.logits.grad is None
     again, reference = outputs(1), make()
-    reference.judge(outputs(0), again)[0].backward()
+    judged(reference, outputs(0), again)[0].backward()
     torch.testing.assert_close(target.logits.grad, 2 * again.logits.grad)
 
 
@@ -201,13 +207,13 @@ def test_either_side_gets_better_at_its_task(make: Any) -> None:
     source, target = outputs(0, scale=8.0), outputs(1, scale=0.5)
     told = []
     for _ in range(15):
-        told.append(adversary.judge(source, target)[1]["discriminator"])
+        told.append(judged(adversary, source, target)[1]["discriminator"])
         adversary.learn()
     assert told[-1] < 0.5 * told[0] and told[0] == pytest.approx(math.log(2), abs=0.05)
     logits = target.logits.detach().requires_grad_()
     fooled = []
     for _ in range(15):
-        loss, losses = adversary.judge(source, Outputs(logits))
+        loss, losses = judged(adversary, source, Outputs(logits))
         fooled.append(losses["fooling"])
         (gradient,) = torch.autograd.grad(loss, logits)
         logits = (logits - 5 * gradient.sign() / 10).detach().requires_grad_()
@@ -227,7 +233,7 @@ def test_where_a_discriminator_overflows_neither_side_steps(make: Any, tiny_city
             last.weight.mul_(1e-30)
     images = torch.rand(2, 3, 16, 24)
     weights = [weight.detach().clone() for weight in network.parameters()]
-    loss, losses = adversary.judge(learner.forward(images, "source"), learner.forward(images, "target"))
+    loss, losses = judged(adversary, learner.forward(images, "source"), learner.forward(images, "target"))
     assert all(math.isfinite(value) for value in losses.values()) is (spoil == "gradient")
     with pytest.raises(NonFiniteLoss, match="the loss is nan") as error:
         learner.minimize(loss)
@@ -241,7 +247,7 @@ def test_a_phase_begins_with_fresh_discriminators_of_its_own(make: Any) -> None:
     first = copies(adversary.discriminators)
     assert same(first, copies(other.discriminators))
     assert not torch.equal(first[0], first[len(first) // 2])  # the two levels' discriminators are no twins
-    adversary.judge(outputs(0, 2), outputs(1, 2))
+    judged(adversary, outputs(0, 2), outputs(1, 2))
     adversary.learn()
     adversary.begin()
     assert same(first, copies(adversary.discriminators)) and adversary.optimizer.state_dict()["state"] == {}
@@ -284,14 +290,14 @@ def test_ranks_share_one_gradient(make: Any) -> None:
     fabric = together._fabric
     together._fabric = OtherRankSawNothing()
     for adversary in (alone, together):
-        adversary.judge(outputs(0), outputs(1))
+        judged(adversary, outputs(0), outputs(1))
     for one, shared in zip(gradients(alone.discriminators), gradients(together.discriminators), strict=True):
         torch.testing.assert_close(shared, one / 2)
 
 
 def test_the_closed_form_is_binary_cross_entropy(make: Any) -> None:
     adversary, target = make(), outputs(1)
-    _, losses = adversary.judge(outputs(0), target)
+    _, losses = judged(adversary, outputs(0), target)
     answer = adversary.discriminators[0](entropy_NCHW(target.logits.detach()))
     reference = functional.binary_cross_entropy(answer.sigmoid(), torch.ones_like(answer))
     assert losses["fooling"] == pytest.approx(float(reference.detach()), rel=1e-5)
