@@ -24,8 +24,8 @@ refused with the nearest name. What a paper says of it stands on the method's pa
 ORACLE = """\
 ## The simulated annotator
 
-Settings of `frugalseg label --simulate`, in `PROJECT/settings/label.toml`, `--config FILE` or `--set NAME=VALUE`. What is
-drawn depends on the seed and the question alone. `ledger.json` counts each verdict, and how many answers are wrong.
+Settings of `frugalseg label --simulate`, in `PROJECT/settings/label.toml`, `--config FILE` or `--set NAME=VALUE`. What
+is drawn depends on the seed and the question alone. `ledger.json` counts each verdict, and how many answers are wrong.
 
 """
 NOTE = "The shared settings, and these; a shared one that stands here has another default or meaning."
