@@ -51,14 +51,13 @@ def label(
             f"{selection or project.folder}: the questions wait for people; there is no annotation page yet.\n"
             "Where the target's labels are on disk, `--simulate` answers from them."
         )
-    _need_truth(project)
+    need_truth(project)
     inputs = {"target": project.manifest_folder("target"), "classes": project.folder / "classes.toml"}
     inputs |= {"questions": selection} if selection is not None and not everything else {}
     config = {"simulate": True, "everything": everything, "seed": project.settings.seed}
     careless = OracleConfig()
     if "questions" in inputs:
-        own = project.folder / "settings" / f"{STAGE}.toml"
-        careless = load_config(OracleConfig, options.config or (own if own.is_file() else None), options.overrides)
+        careless = annotator(project, options)
         config |= careless.model_dump(mode="json")
     if options.dry_run:
         planned = {name: str(path) for name, path in inputs.items()}
@@ -90,7 +89,22 @@ def label_nothing(project: Project, options: Options) -> StageResult:
     return run_stage(project, UNASKED, inputs, {}, work, options)
 
 
-def _need_truth(project: Project) -> None:
+def annotator(project: Project, options: Options) -> OracleConfig:
+    """Return the settings of the simulated annotator: PROJECT/settings/label.toml or a file given, then overrides.
+
+    Raises:
+        ConfigError: a setting that it does not have.
+    """
+    own = project.folder / "settings" / f"{STAGE}.toml"
+    return load_config(OracleConfig, options.config or (own if own.is_file() else None), options.overrides)
+
+
+def need_truth(project: Project) -> None:
+    """Make sure that an oracle has something to answer from.
+
+    Raises:
+        StageOrderError: a target frame has no label.
+    """
     target = project.manifest("target")
     missing = [frame.key for frame in target if frame.label is None]
     if missing:
