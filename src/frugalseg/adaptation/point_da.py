@@ -222,14 +222,13 @@ class PointDa:
 
     def _kept(self, key: str, pseudo_HW: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[Region, ...]]:
         """Return the pseudo-labels that the settings keep, and the cells where they are not labels."""
-        cells = () if self.config.pseudo_labels == "everywhere" else self._human.cells.get(key, ())
+        if self.config.pseudo_labels == "everywhere":
+            return pseudo_HW, ()
         if self.config.pseudo_labels == "points":
-            grid, rng = (
-                (self.config.pseudo_rows, self.config.pseudo_columns),
-                generator(self.config.seed, "pseudo", key),
-            )
+            grid = self.config.pseudo_rows, self.config.pseudo_columns
+            rng = generator(self.config.seed, "pseudo_points", key)
             pseudo_HW = sample_points(pseudo_HW, grid, self.config.pseudo_points, rng)
-        return pseudo_HW, cells
+        return pseudo_HW, self._human.cells.get(key, ())
 
     def _thresholds(self) -> Thresholds:
         histogram = ConfidenceHistogram(len(self._teacher.classes))
