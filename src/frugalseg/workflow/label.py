@@ -60,16 +60,12 @@ def label(
         careless = annotator(project, options)
         config |= careless.model_dump(mode="json")
     if options.dry_run:
-        planned = {name: str(path) for name, path in inputs.items()}
-        told = str(inputs.get("questions", "every frame in full"))
-        return StageResult(STAGE, None, {"questions": told, "inputs": planned, "config": config})
+        return _planned(STAGE, str(inputs.get("questions", "every frame in full")), inputs, config)
 
     def work(folder: Path) -> dict[str, Any]:
-        return (
-            _label_everything(project, folder)
-            if "questions" not in inputs
-            else _simulate(project, inputs["questions"], careless, folder)
-        )
+        if "questions" in inputs:
+            return _simulate(project, inputs["questions"], careless, folder)
+        return _label_everything(project, folder)
 
     return run_stage(project, STAGE, inputs, config, work, options, seed=project.settings.seed)
 
@@ -78,8 +74,7 @@ def label_nothing(project: Project, options: Options) -> StageResult:
     """Make a round in which nobody was asked anything: what is learned from it are pseudo-labels alone (K = 0)."""
     inputs = {"target": project.manifest_folder("target")}
     if options.dry_run:
-        planned = {name: str(path) for name, path in inputs.items()}
-        return StageResult(UNASKED, None, {"questions": "none", "inputs": planned, "config": {}})
+        return _planned(UNASKED, "none", inputs, {})
 
     def work(folder: Path) -> dict[str, Any]:
         for frame in project.manifest("target"):
@@ -87,6 +82,11 @@ def label_nothing(project: Project, options: Options) -> StageResult:
         return {"answers": 0, "human_seconds": 0.0}
 
     return run_stage(project, UNASKED, inputs, {}, work, options)
+
+
+def _planned(name: str, asked: str, inputs: dict[str, Path], config: dict[str, Any]) -> StageResult:
+    planned = {kind: str(path) for kind, path in inputs.items()}
+    return StageResult(name, None, {"questions": asked, "inputs": planned, "config": config})
 
 
 def annotator(project: Project, options: Options) -> OracleConfig:
