@@ -1,10 +1,11 @@
-"""Writes methods/settings.md from the methods' config classes; a test says so where the two differ.
+"""Writes methods/settings.md from the config classes of methods and annotator; a test says so where the two differ.
 
 Run: python docs/settings_page.py
 """
 
 from pathlib import Path
 
+from frugalseg.annotation.oracle import OracleConfig
 from frugalseg.core.config import Setting, describe
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow.catalog import METHODS
@@ -20,6 +21,13 @@ refused with the nearest name. What a paper says of it stands on the method's pa
 ## Shared by all
 
 """
+ORACLE = """\
+## The simulated annotator
+
+Settings of `frugalseg label --simulate`, in `PROJECT/settings/label.toml`, `--config FILE` or `--set NAME=VALUE`. What
+is drawn depends on the seed and the question alone. `ledger.json` counts each verdict, and how many answers are wrong.
+
+"""
 NOTE = "The shared settings, and these; a shared one that stands here has another default or meaning."
 
 
@@ -31,6 +39,7 @@ def page() -> str:
         own = [setting for setting in describe(entry.load_config()) if setting not in shared]
         summary = f"{entry.summary[0].upper()}{entry.summary[1:]}."
         parts.append(f"## {name}\n\n{summary} {NOTE}\n\n{_table(own)}")
+    parts.append(ORACLE + _table(describe(OracleConfig)))
     return "\n".join(parts)
 
 

@@ -32,7 +32,7 @@ spec.loader.exec_module(tiny_city)
 METHODS = {
     "source_only": (source_only.SourceOnly, source_only.SourceOnlyConfig, {}),
     "cbst": (self_training.SelfTraining, self_training.CbstConfig, {"rounds": 2, "ema": 0.8}),
-    "point_da": (point_da.PointDa, point_da.PointDaConfig, {}),
+    "point_da": (point_da.PointDa, point_da.PointDaConfig, {"adv_weight": 0.1, "discriminator_width": 4}),
 }
 FRAMES = 4
 

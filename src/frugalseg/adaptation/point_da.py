@@ -1,18 +1,22 @@
-"""point_da: domain adaptation with point supervision ("Labeling Where Adapting Fails", Pan et al.), plain form.
+"""point_da: domain adaptation with point supervision ("Labeling Where Adapting Fails", Pan et al.), stage 3.
 
-Stage 3 of the paper: a network G2 learns from labelled source images and from target images whose labels are people's
-answers at the asked points and G1's predictions outside of the selected cells (equation 6); within a selected cell only
-the answered points carry a label. Losses: equation 7.
+A network G2 learns from labelled source images and from target images whose labels are people's answers at the asked
+points and G1's predictions outside of the selected cells (equation 6); within a selected cell only the answered points
+carry a label. Losses: cross entropy (equation 7) and, with `adv_weight` > 0, a fresh discriminator D2 that makes the
+entropy maps of both domains alike (equations 8-10); each on both outputs where the network has two.
 
 Differs from the paper: people's points are a term of their own, averaged over the answered points and weighted by
 `human_weight` (equation 7's plain sum drowns 50 clicks among 100,000 pseudo-labelled pixels; `human_term = "merged"`
-gives it back); the target's terms weigh classes by their own counts, not by the source's; without source data its term
-is left out, so that a checkpoint is enough to start from; G2 goes on from G1 (`start = "pretrained"` for the paper's
-fresh start); `pseudo_ratio` < 1 keeps only the most confident share of each class; the adversarial term (equation 8) is
-not in the plain form.
+gives it back); sums over pixels are means; the target's terms weigh classes by their own counts, not by the source's;
+without source data its terms are left out, so that a checkpoint is enough to start from; G2 goes on from G1
+(`start = "pretrained"` for the paper's fresh start); no adversarial term unless asked for, and ADVENT's weights then
+(equation 9 has none); equation 8 names D1 and lets G see the source's maps: we read D2, and G sees the target's only,
+as public code does; `pseudo_ratio` < 1 keeps only the most confident share of each class; answers may be taken for
+partly wrong (`human_loss`).
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,14 +24,16 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.records import HUMAN, PartialLabel, Provenance, Region
 from frugalseg.data.batches import DomainBatch, DomainBatches, PartialLabelFolder
 from frugalseg.data.masks import askable
-from frugalseg.models.network import Network
+from frugalseg.models.network import Network, Outputs
+from frugalseg.training.adversarial import AdversarialConfig, Adversary
 from frugalseg.training.confidence_histogram import ConfidenceHistogram, Thresholds, balanced_labels
 from frugalseg.training.domain_data import (
     DomainData,
@@ -38,14 +44,20 @@ from frugalseg.training.domain_data import (
     write_partial,
 )
 from frugalseg.training.learner import Learner
-from frugalseg.training.losses import cross_entropy, human_only, machine_only
+from frugalseg.training.losses import (
+    entropy_NCHW,
+    human_only,
+    machine_only,
+    outputs_cross_entropy,
+    over_outputs,
+)
 from frugalseg.training.method import Phase
-from frugalseg.training.settings import TrainConfig
+from frugalseg.training.robust import annotator_confusion, label_loss
 
 LABELS = "labels.json"  # in the phase's folder: how many pixels people and the machine labelled as each class
 
 
-class PointDaConfig(TrainConfig):
+class PointDaConfig(AdversarialConfig):
     """Settings of point_da."""
 
     steps: int = Field(800, ge=1, description="training steps")
@@ -55,10 +67,17 @@ class PointDaConfig(TrainConfig):
     zoom_max: float = Field(1.5, gt=0, description="largest zoom into a frame")
     color_jitter: float = Field(0.3, ge=0, lt=1, description="brightness, contrast, saturation: factor within 1 ± this")
     hue_jitter: float = Field(0.03, ge=0, le=0.5, description="hue: turns of the colour wheel, ± this")
-    pseudo_labels: Literal["cells", "none"] = Field(
-        "cells",
-        description="cells: G1's predictions outside the selected cells (equation 6); none: people's answers only",
+    adv_weight: float = Field(
+        0.0, ge=0, description="weight of fooling the discriminator of the main output; 0: no discriminator at all"
     )
+    pseudo_labels: Literal["cells", "points", "everywhere", "none"] = Field(
+        "cells",
+        description="where G1's predictions are labels: outside the selected cells (equation 6), at a few points of "
+        "each cell there (section 4.1), at every pixel that nobody answered, or nowhere",
+    )
+    pseudo_rows: int = Field(8, ge=1, le=4096, description="points: grid rows over the frame")
+    pseudo_columns: int = Field(16, ge=1, le=4096, description="points: grid columns over the frame")
+    pseudo_points: int = Field(5, ge=1, description="points: N, pseudo-labelled pixels of each cell")
     pseudo_ratio: float = Field(1.0, gt=0, le=1, description="most confident share of each class's pseudo-labels kept")
     target_weight: float = Field(1.0, ge=0, description="weight of the pseudo-labels' cross entropy")
     human_term: Literal["own", "merged"] = Field(
@@ -69,6 +88,27 @@ class PointDaConfig(TrainConfig):
         "own", description="class weights of the target's terms: by each term's own labels, the source's, or none"
     )
     human_weight: float = Field(5.0, ge=0, description="weight of people's term, averaged over the answered pixels")
+    human_loss: Literal["ce", "gce", "forward"] = Field(
+        "ce",
+        description="loss of people's term: cross entropy, generalised cross entropy, or forward correction; "
+        "the last two bear wrong answers",
+    )
+    gce_q: float = Field(0.7, gt=0, le=1, description="gce: q; near 0 cross entropy, 1 the mean absolute error")
+    human_wrong_rate: float = Field(
+        0.05, ge=0, lt=1, description="forward: share of answers taken to be wrong, each other class alike"
+    )
+    human_confusion: tuple[tuple[float, ...], ...] | None = Field(
+        None, description="forward: how often each class (row) was answered as each (column), instead of that share"
+    )
+
+    @model_validator(mode="after")
+    def _robust_terms_stand_alone(self) -> "PointDaConfig":
+        if self.human_term == "merged" and self.human_loss != "ce":
+            raise ValueError(
+                f"human_loss = {self.human_loss} needs human_term = own: merged is one cross entropy for people's "
+                "pixels and the machine's (equation 7)."
+            )
+        return self
 
 
 class PointDa:
@@ -79,51 +119,79 @@ class PointDa:
         self._source, self._target = data.source, data.need_target("point_da")
         self._human, self._teacher = data.need_human("point_da"), data.need_teacher("point_da")
         self._learner = Learner(network, config, fabric, data.pixels_C)
+        aligns = config.adv_weight > 0 and self._source is not None
+        self._adversary = Adversary(network, config, fabric, maps=entropy_NCHW) if aligns else None
         self._weights = dict.fromkeys(("human", "machine", "merged"), self._learner.class_weights)
+        confusion_CC = annotator_confusion(len(network.classes), config.human_wrong_rate, config.human_confusion)
+        self._human_loss = label_loss(config.human_loss, config.gce_q, confusion_CC)
 
     def phases(self) -> list[Phase]:
         """Return the one phase; its preparation writes equation 6's labels."""
         return [Phase("points", self.config.steps, batches=self._batches, prepare=self._label_target)]
 
     def begin(self, phase: int) -> None:
-        """Start the phase."""
+        """Start the phase: a fresh optimizer, and a fresh D2."""
         self._learner.begin()
+        if self._adversary:
+            self._adversary.begin(phase)
 
     def set_rate(self, factor: float) -> None:
-        """Set the learning rate to `factor` times its starting value."""
+        """Set all learning rates to `factor` times their starting values."""
         self._learner.set_rate(factor)
+        if self._adversary:
+            self._adversary.set_rate(factor)
 
     def step(self, batch: DomainBatch) -> dict[str, float]:
-        """Equation 7: cross entropy on source labels plus cross entropy on the new target labels."""
-        assert batch.target_images is not None and batch.target_labels is not None
-        assert batch.target_provenance is not None
-        losses = {"source": self._source_loss(batch)} if self._source else {}
-        target_NCHW = self._learner.forward(batch.target_images, "target").logits
-        total = losses.get("source", torch.zeros(()))
-        if self.config.human_term == "merged":
-            losses["target"] = cross_entropy(target_NCHW, batch.target_labels, self._weights["merged"])
-            total = total + self.config.target_weight * losses["target"]
-        else:
-            machine_NHW = machine_only(batch.target_labels, batch.target_provenance)
-            human_NHW = human_only(batch.target_labels, batch.target_provenance)
-            losses["target"] = cross_entropy(target_NCHW, machine_NHW, self._weights["machine"])
-            losses["human"] = cross_entropy(target_NCHW, human_NHW, self._weights["human"])
-            total = total + self.config.target_weight * losses["target"] + self.config.human_weight * losses["human"]
+        """Equation 9: G2 learns the labels of both domains (7) and to fool D2, which learns to tell them apart (8)."""
+        assert batch.target_images is not None
+        losses: dict[str, Tensor] = {}
+        if self._source:
+            assert batch.source_images is not None and batch.source_labels is not None
+            source = self._learner.forward(batch.source_images, "source")
+            weights_C = self._learner.class_weights
+            losses["source"] = outputs_cross_entropy(source, batch.source_labels, weights_C, self.config.aux_seg_weight)
+        target = self._learner.forward(batch.target_images, "target")
+        losses |= self._target_losses(target, batch)
+        weight_of = {"source": 1.0, "target": self.config.target_weight, "human": self.config.human_weight}
+        total = torch.zeros(())
+        for name, loss in losses.items():
+            total = total + weight_of[name] * loss
+        said = {name: float(loss.detach()) for name, loss in losses.items()}
+        if self._adversary:
+            fooling, judged = self._adversary.judge(source, target)
+            total, said = total + fooling, {**said, **judged}
         self._learner.minimize(total)
-        return {name: float(loss.detach()) for name, loss in losses.items()}
+        if self._adversary:
+            self._adversary.learn()
+        return said
 
-    def _source_loss(self, batch: DomainBatch) -> Tensor:
-        assert batch.source_images is not None and batch.source_labels is not None
-        source_NCHW = self._learner.forward(batch.source_images, "source").logits
-        return cross_entropy(source_NCHW, batch.source_labels, self._learner.class_weights)
+    def _target_losses(self, target: Outputs, batch: DomainBatch) -> dict[str, Tensor]:
+        """Return the target's half of equation 7: one sum, or the machine's pixels and people's apart."""
+        labels_NHW, provenance_NHW, aux = batch.target_labels, batch.target_provenance, self.config.aux_seg_weight
+        assert labels_NHW is not None and provenance_NHW is not None
+        if self.config.human_term == "merged":
+            return {"target": outputs_cross_entropy(target, labels_NHW, self._weights["merged"], aux)}
+        machine_NHW, human_NHW = machine_only(labels_NHW, provenance_NHW), human_only(labels_NHW, provenance_NHW)
+        human_weights_C = self._weights["human"]
+        return {
+            "target": outputs_cross_entropy(target, machine_NHW, self._weights["machine"], aux),
+            "human": over_outputs(
+                target, lambda logits_NCHW: self._human_loss(logits_NCHW, human_NHW, human_weights_C), aux
+            ),
+        }
 
     def state(self) -> dict[str, Any]:
         """Return all that resume needs."""
-        return self._learner.state()
+        return {
+            "learner": self._learner.state(),
+            "adversary": self._adversary.state() if self._adversary else None,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
-        self._learner.load_state(state)
+        self._learner.load_state(state["learner"])
+        if self._adversary:
+            self._adversary.load_state(state["adversary"])
 
     def finish(self) -> Network:
         """Return the finished network."""
@@ -132,17 +200,17 @@ class PointDa:
     def _label_target(self, folder: Path) -> None:
         """Write equation 6's label of every target frame."""
         read_human = PartialLabelFolder(self._human.labels)
-        choosy = self.config.pseudo_labels == "cells" and self.config.pseudo_ratio < 1
+        choosy = self.config.pseudo_labels != "none" and self.config.pseudo_ratio < 1
         thresholds = self._thresholds() if choosy else None
         human_C, machine_C = np.zeros((2, len(self._teacher.classes)), np.int64)
         for frame, logits_CHW in predictions(self._teacher, self._target, self.config, self._fabric.device):
             pseudo = without_own_car(self._pseudo(logits_CHW, thresholds), frame)
             human = PartialLabel(frame.key, *read_human(frame))
-            partial = compose_label(human, pseudo, self._human.cells.get(frame.key, ()))
-            write_partial(folder, partial)
-            answered_HW = np.isin(partial.provenance, HUMAN)
-            human_C += _pixels(partial.label[answered_HW], len(human_C))
-            machine_C += _pixels(partial.label[~answered_HW], len(machine_C))
+            label = compose_label(human, *self._kept(frame.key, pseudo))
+            write_partial(folder, label)
+            answered_HW = np.isin(label.provenance, HUMAN)
+            human_C += _pixels(label.label[answered_HW], len(human_C))
+            machine_C += _pixels(label.label[~answered_HW], len(machine_C))
         counts = {"human_pixels": human_C.tolist(), "machine_pixels": machine_C.tolist()}
         (folder / LABELS).write_text(json.dumps(counts))
 
@@ -152,6 +220,16 @@ class PointDa:
         if thresholds is None:
             return logits_CHW.argmax(dim=0).to(torch.uint8).cpu().numpy()
         return balanced_labels(logits_CHW, thresholds, IGNORE).cpu().numpy()
+
+    def _kept(self, key: str, pseudo_HW: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], tuple[Region, ...]]:
+        """Return the pseudo-labels that the settings keep, and the cells where they are not labels."""
+        if self.config.pseudo_labels == "everywhere":
+            return pseudo_HW, ()
+        if self.config.pseudo_labels == "points":
+            grid = self.config.pseudo_rows, self.config.pseudo_columns
+            rng = generator(self.config.seed, "pseudo_points", key)
+            pseudo_HW = sample_points(pseudo_HW, grid, self.config.pseudo_points, rng)
+        return pseudo_HW, self._human.cells.get(key, ())
 
     def _thresholds(self) -> Thresholds:
         histogram = ConfidenceHistogram(len(self._teacher.classes))
@@ -182,6 +260,21 @@ class PointDa:
 
 def _pixels(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
     return np.bincount(labels.ravel(), minlength=256)[:classes]
+
+
+def sample_points(
+    label_HW: NDArray[np.uint8], grid: tuple[int, int], points: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Return the label with only `points` of each grid cell's labelled pixels kept, uniformly drawn; all if fewer."""
+    down, across = (np.arange(n + 1) * side // n for n, side in zip(grid, label_HW.shape, strict=True))
+    kept_HW = np.full_like(label_HW, IGNORE)
+    for top, bottom in pairwise(down.tolist()):
+        for left, right in pairwise(across.tolist()):
+            cell = np.s_[top:bottom, left:right]
+            rows, columns = np.nonzero(label_HW[cell] != IGNORE)
+            drawn = rng.permutation(len(rows))[:points]
+            kept_HW[cell][rows[drawn], columns[drawn]] = label_HW[cell][rows[drawn], columns[drawn]]
+    return kept_HW
 
 
 def compose_label(human: PartialLabel, pseudo_HW: NDArray[np.uint8], cells: tuple[Region, ...]) -> PartialLabel:

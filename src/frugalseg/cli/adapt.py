@@ -48,6 +48,8 @@ def command(
 
         opened = Project.open(project)
         begin = stage_folder(opened, start)
-        chosen = with_preset(opened, preset, options(config, settings, dry_run, quiet))
+        chosen = with_preset(
+            opened, method or opened.settings.adapt_method, preset, options(config, settings, dry_run, quiet)
+        )
         result = adapt(opened, method, begin, chosen)
     show_stage(result, as_json, next_command=next_command(opened))

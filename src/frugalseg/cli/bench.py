@@ -12,17 +12,27 @@ EXAMPLES = (
     "frugalseg bench uda city --seeds 0,1,2 --jobs 2",
     "frugalseg bench uda city --methods advent,cbst --steps 450 --set batch_size=2 --json",
     "frugalseg bench self_training_grid city --grid 0.2/0.05,0.2/0.1 --rounds 3",
+    "frugalseg bench point_da city --grid 0,1,2,3,5,10 --seeds 0,1,2",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="uda, or self_training_grid; `frugalseg methods` lists them")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="uda, self_training_grid, point_da; see `frugalseg methods`")]
 Methods = Annotated[
-    str | None, typer.Option("--methods", metavar="A,B,…", help="only these methods; default: all the comparison knows")
+    str | None,
+    typer.Option(
+        "--methods",
+        metavar="A,B,…",
+        help="only these methods; default: all the comparison knows. point_da: the one that asks; default: "
+        "the project's",
+    ),
 ]
 Seeds = Annotated[str, typer.Option("--seeds", metavar="0,1,2", help="seeds; each has a copy of the project")]
 Steps = Annotated[
     int | None,
     typer.Option(
-        "--steps", min=1, help="training steps of each method, all its rounds together; uda: as many as source_only's"
+        "--steps",
+        min=1,
+        help="training steps of each method, all its rounds together; point_da: of each training with answers. "
+        "Default: uda: as many as source_only's, else the methods' own",
     ),
 ]
 Jobs = Annotated[
@@ -31,7 +41,12 @@ Jobs = Annotated[
 Few = Annotated[bool, typer.Option("--allow-few", help="take fewer than three seeds")]
 Grid = Annotated[
     str | None,
-    typer.Option("--grid", metavar="P0/STEP,…", help="self_training_grid: first share and growth; default: figure 5's"),
+    typer.Option(
+        "--grid",
+        metavar="VALUES",
+        help="self_training_grid: first share and growth, P0/STEP,…; default: figure 5's. "
+        "point_da: cells a frame, K,…; default: table 3's",
+    ),
 ]
 Rounds = Annotated[int | None, typer.Option("--rounds", min=1, help="self_training_grid: rounds; default: 6")]
 
@@ -95,7 +110,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _parts(found: dict[str, Any]) -> list[str | Table]:
-    return [_methods_table(found)] if "methods" in found else _grid_tables(found)
+    verdict = [found["verdict"]] if "verdict" in found else []
+    return [_methods_table(found), *verdict] if "methods" in found else _grid_tables(found)
 
 
 def _methods_table(found: dict[str, Any]) -> Table:

@@ -43,8 +43,8 @@ def options(
     return Options(config=config, overrides=tuple(settings or ()), dry_run=dry_run, quiet=quiet)
 
 
-def with_preset(project: "Project", preset: str | None, chosen: "Options") -> "Options":
-    """Return the flags with a paper's settings under those of --set; say where the project's network is another.
+def with_preset(project: "Project", method: str, preset: str | None, chosen: "Options") -> "Options":
+    """Return the flags with a paper's settings for a method under those of --set; say if its network is another.
 
     Raises:
         UnknownNameError: no such preset.
@@ -56,7 +56,7 @@ def with_preset(project: "Project", preset: str | None, chosen: "Options") -> "O
     paper = load_preset(preset)
     if paper.network != project.settings.network:
         chosen.say(f"{preset} is for {paper.network}; this project's network is {project.settings.network}, and stays.")
-    return replace(chosen, overrides=(*paper.overrides, *chosen.overrides))
+    return replace(chosen, overrides=(*paper.overrides_of(method), *chosen.overrides))
 
 
 def stage_folder(project: "Project", reference: str | None) -> Path | None:

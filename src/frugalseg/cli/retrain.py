@@ -54,6 +54,8 @@ def command(
 
         opened = Project.open(project)
         begin, answered = stage_folder(opened, start), stage_folder(opened, answers)
-        chosen = with_preset(opened, preset, options(config, settings, dry_run, quiet))
+        chosen = with_preset(
+            opened, method or opened.settings.retrain_method, preset, options(config, settings, dry_run, quiet)
+        )
         result = retrain(opened, method, begin, answered, chosen)
     show_stage(result, as_json, next_command=next_command(opened))

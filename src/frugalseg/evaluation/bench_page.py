@@ -37,28 +37,29 @@ def write_bench_page(path: Path, data: BenchData) -> None:
 
 def render_bench(data: BenchData) -> str:
     """Return the page's HTML; the same data give the same text."""
+    return fill("bench.html.j2", bench_context(data))
+
+
+def bench_context(data: BenchData) -> dict[str, Any]:
+    """Return what the template shows of a comparison of methods."""
     from markupsafe import Markup
 
     rows, chosen = bench_rows(data), choices(data)
     height = 1.2 + 0.42 * len(rows)
-    return fill(
-        "bench.html.j2",
-        {
-            "title": f"{data.project}: methods compared",
-            "page": data,
-            "verdict": verdict(data, rows),
-            "rows": rows,
-            "plots": [
-                Markup(methods_svg(rows, (width, height), f"methods-{width:.0f}")) for width in (WIDE_IN, NARROW_IN)
-            ],
-            "choices": chosen,
-            "choice_plot": Markup(choice_svg(chosen, (NARROW_IN + 1, NARROW_IN), "choice")),
-            "failed": [(f"{m.name}, seed {seed}", text) for m in data.methods for seed, text in m.failed.items()],
-            "on_device": any(row.device_bytes is not None for row in rows),
-            "grid": None,
-            **_words(),
-        },
-    )
+    return {
+        "title": f"{data.project}: methods compared",
+        "page": data,
+        "verdict": verdict(data, rows),
+        "rows": rows,
+        "plots": [Markup(methods_svg(rows, (width, height), f"methods-{width:.0f}")) for width in (WIDE_IN, NARROW_IN)],
+        "choices": chosen,
+        "choice_plot": Markup(choice_svg(chosen, (NARROW_IN + 1, NARROW_IN), "choice")),
+        "failed": [(f"{m.name}, seed {seed}", text) for m in data.methods for seed, text in m.failed.items()],
+        "on_device": any(row.device_bytes is not None for row in rows),
+        "grid": None,
+        "asked": None,
+        **_words(),
+    }
 
 
 def write_grid_page(path: Path, grid: GridPage) -> None:
@@ -85,6 +86,7 @@ def render_grid(grid: GridPage) -> str:
             "failed": list(grid.failed.items()),
             "on_device": False,
             "grid": grid.panels,
+            "asked": None,
             **_words(),
         },
     )

@@ -1,6 +1,7 @@
 """Losses and the one entropy of the product, from logits. N images, C classes, H x W pixels."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -30,10 +31,15 @@ def outputs_cross_entropy(
     outputs: Outputs, labels_NHW: Tensor, class_weights_C: Tensor | None, aux_weight: float
 ) -> Tensor:
     """Return the main output's cross entropy plus the auxiliary output's, where there is one, times `aux_weight`."""
-    loss = cross_entropy(outputs.logits, labels_NHW, class_weights_C)
-    if outputs.aux_logits is None:
-        return loss
-    return loss + aux_weight * cross_entropy(outputs.aux_logits, labels_NHW, class_weights_C)
+    return over_outputs(
+        outputs, lambda logits_NCHW: cross_entropy(logits_NCHW, labels_NHW, class_weights_C), aux_weight
+    )
+
+
+def over_outputs(outputs: Outputs, loss: Callable[[Tensor], Tensor], aux_weight: float) -> Tensor:
+    """Return a loss of the main output's logits plus that of the auxiliary output's, if any, times `aux_weight`."""
+    main = loss(outputs.logits)
+    return main if outputs.aux_logits is None else main + aux_weight * loss(outputs.aux_logits)
 
 
 def entropy_NCHW(logits_NCHW: Tensor) -> Tensor:

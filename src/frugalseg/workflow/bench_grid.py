@@ -17,15 +17,14 @@ from frugalseg.evaluation.bench_text import markdown_table
 from frugalseg.workflow import catalog
 from frugalseg.workflow.bench import (
     BASELINE,
-    FOLDER,
     BenchOptions,
     chosen_methods,
     publish,
     refuse_options,
     require_fair,
-    seed_project,
 )
-from frugalseg.workflow.bench_jobs import Done, Job, alone, run_jobs
+from frugalseg.workflow.bench_job import Done, Job
+from frugalseg.workflow.bench_result import Found, carry_out, failed_of, inputs_of, versions_of
 from frugalseg.workflow.project import Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -47,10 +46,7 @@ def self_training_grid(project: Project, bench: BenchOptions, options: Options) 
     plan = _Grid(project, bench, methods)
     if options.dry_run:
         return StageResult(STAGE, None, plan.told())
-    with alone(project.folder.resolve() / FOLDER, options) as lock:
-        jobs = [job for seed in bench.seeds for job in plan.jobs(seed_project(project, seed), seed)]
-        found = run_jobs(lock, sorted(jobs, key=lambda job: job.after is not None), bench.jobs, options)
-    return plan.result(found, options)
+    return plan.result(carry_out(project, bench, plan.jobs, options), options)
 
 
 def _known() -> tuple[str, ...]:
@@ -116,15 +112,9 @@ class _Grid:
             for point in self._points
         ]
 
-    def result(self, found: dict[Job, Done | str], options: Options) -> StageResult:
+    def result(self, found: Found, options: Options) -> StageResult:
         """Write the result of what finished and what failed; the same again is a no-op."""
         page = self._page(found)
-        inputs = {
-            f"seed-{job.seed}/{job.name}/{number}": run.folder
-            for job, outcome in found.items()
-            if isinstance(outcome, Done)
-            for number, run in enumerate(outcome.stages)
-        }
 
         def work(folder: Path) -> dict[str, Any]:
             text = {
@@ -139,17 +129,14 @@ class _Grid:
             return {"miou": page.panels, "seeds": list(page.seeds), "failed": dict(page.failed)}
 
         config = {**self.told(), "failed": dict(page.failed)}
-        return publish(self._project, run_stage(self._project, STAGE, inputs, config, work, options))
+        return publish(self._project, run_stage(self._project, STAGE, inputs_of(found), config, work, options))
 
-    def _page(self, found: dict[Job, Done | str]) -> GridPage:
+    def _page(self, found: Found) -> GridPage:
         scores = {
             (job.name, job.seed): [float(run.extra["miou"]) for run in outcome.evaluations]
             for job, outcome in found.items()
             if isinstance(outcome, Done)
         }
-        versions: dict[str, str] = {}
-        for outcome in found.values():
-            versions = outcome.training.versions if isinstance(outcome, Done) else versions
         return GridPage(
             project=self._project.settings.name,
             network=self._project.settings.network,
@@ -159,10 +146,10 @@ class _Grid:
                 for method in self._methods
             },
             shared={**self.told()["settings"]},
-            failed={job.title: outcome for job, outcome in found.items() if isinstance(outcome, str)},
+            failed=failed_of(found),
             created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             command=("frugalseg", *sys.argv[1:]),
-            versions=versions,
+            versions=versions_of(found),
         )
 
     def _curve(self, name: str, scores: dict[tuple[str, int], list[float]]) -> list[list[float]]:

@@ -1,11 +1,9 @@
-"""The runs of a comparison: each a training with its evaluations, in a process of its own, done once.
+"""The runs of a comparison, each in a process of its own: some at a time, what is done not again, failures told.
 
-A job's stages are ordinary ones, so "is it done?" is asked of the folders, and a job that was killed goes on where its
-stages stand. One that fails says why, and the others go on.
+A run that was killed goes on where its stages stand. One that fails says why, and the others go on.
 """
 
 import fcntl
-import json
 import os
 import subprocess
 import sys
@@ -13,129 +11,18 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from frugalseg.core.artifact import Stage
-from frugalseg.core.errors import ArtifactError, FrugalsegError
-from frugalseg.core.runs import RunInfo
+from frugalseg.core.errors import FrugalsegError
 from frugalseg.training.interrupt import sigterm_exits
-from frugalseg.workflow.choose_model import judge_stage
-from frugalseg.workflow.evaluate import evaluate_stage
-from frugalseg.workflow.project import NETWORKS, Project
-from frugalseg.workflow.stage import Options, StageResult
-from frugalseg.workflow.train import adapt
+from frugalseg.workflow.bench_job import Done, Job, done, work
+from frugalseg.workflow.stage import Options
 
-SCORES_ONLY = Options(overrides=("drift_frames=0", "gallery_frames=0"), quiet=True)
-QUIET = Options(quiet=True)
 ENDS_WITH = "frugalseg: "  # before the message of a worker that was refused
 POLL_S = 0.2
 LOCK, LOGS = ".lock", "logs"
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One training in a seed's copy of the project.
-
-    It waits for `after`, a job of the same seed, and starts from its network unless `afresh`.
-    """
-
-    name: str
-    method: str
-    seed: int
-    project: str
-    overrides: tuple[str, ...]
-    after: "Job | None" = None
-    judge: bool = False
-    afresh: bool = False
-
-    @property
-    def title(self) -> str:
-        """What it is called among all jobs."""
-        return f"{self.name}, seed {self.seed}"
-
-    def to_json(self) -> str:
-        """Return the job as text for its process."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Job":
-        """Return the job that `to_json` wrote."""
-        return cls._from_dict(json.loads(text))
-
-    @classmethod
-    def _from_dict(cls, content: dict[str, Any]) -> "Job":
-        after = cls._from_dict(content["after"]) if content["after"] else None
-        return cls(**{**content, "overrides": tuple(content["overrides"]), "after": after})
-
-
-@dataclass(frozen=True)
-class Done:
-    """A job's finished stages: training, evaluations (of kept networks in order, the model last), judgement."""
-
-    training: RunInfo
-    evaluations: tuple[RunInfo, ...]
-    judgement: RunInfo | None
-
-    @property
-    def stages(self) -> tuple[RunInfo, ...]:
-        """All of them."""
-        return (self.training, *self.evaluations, *([self.judgement] if self.judgement else []))
-
-
-def work(job: Job) -> None:
-    """Do a job: train, evaluate, judge; whatever is done already is not done again."""
-    project = Project.open(Path(job.project))
-    training = adapt(project, job.method, _start(project, job), Options(overrides=job.overrides, quiet=True))
-    for folder in _models(training.where):
-        evaluate_stage(project, folder, SCORES_ONLY)
-    if job.judge:
-        judge_stage(project, training.where, QUIET)
-
-
-def done(job: Job) -> Done | None:
-    """Return a job's stages if all of them are finished; nothing is run."""
-    project = Project.open(Path(job.project))
-    training = _training(project, job)
-    if training is None:
-        return None
-    dry = Options(overrides=SCORES_ONLY.overrides, dry_run=True, quiet=True)
-    evaluations = [_find(project, evaluate_stage(project, where, dry)) for where in _models(training.folder)]
-    judgement = _find(project, judge_stage(project, training.folder, Options(dry_run=True))) if job.judge else None
-    if not all(evaluations) or (job.judge and judgement is None):
-        return None
-    return Done(training, tuple(run for run in evaluations if run), judgement)
-
-
-def _training(project: Project, job: Job) -> RunInfo | None:
-    if job.after and _training(project, job.after) is None:
-        return None
-    dry = Options(overrides=job.overrides, dry_run=True, quiet=True)
-    planned = adapt(project, job.method, _start(project, job), dry)
-    return _find(project, planned, int(planned.found["config"]["seed"]))
-
-
-def _start(project: Project, job: Job) -> Path | None:
-    if job.after is None or job.afresh:
-        return None
-    start = _training(project, job.after)
-    if start is None:
-        raise ArtifactError(f"{job.title}: {job.after.title} is needed first and is not finished.")
-    return start.folder
-
-
-def _find(project: Project, planned: StageResult, seed: int = 0) -> RunInfo | None:
-    """Return the finished stage that a dry run describes, or None."""
-    inputs = {name: Path(path) for name, path in planned.found["inputs"].items()}
-    return Stage(project.runs, planned.name, inputs, planned.found["config"], [], seed).done()
-
-
-def _models(training: Path) -> list[Path]:
-    """Return the folders that hold the networks of a training, in the order they came about."""
-    kept = [path for path in (training / NETWORKS).glob("*") if path.is_dir()]
-    return [*sorted(kept, key=lambda path: (len(path.name), path.name)), training]
 
 
 def run_jobs(lock: IO[str], jobs: Sequence[Job], at_once: int, options: Options) -> dict[Job, Done | str]:

@@ -12,16 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from frugalseg.core.runs import RunInfo
 from frugalseg.evaluation.bench_page import write_bench_page
-from frugalseg.evaluation.bench_table import BenchData, BenchMethod, BenchRun
+from frugalseg.evaluation.bench_table import BenchData, BenchMethod
 from frugalseg.evaluation.bench_text import bench_json, bench_markdown
-from frugalseg.evaluation.confusion import Confusions
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow import catalog
 from frugalseg.workflow.bench import (
     BASELINE,
-    FOLDER,
     BenchOptions,
     as_overrides,
     chosen_methods,
@@ -30,12 +27,11 @@ from frugalseg.workflow.bench import (
     publish,
     refuse_options,
     require_fair,
-    seed_project,
     shared_settings,
 )
-from frugalseg.workflow.bench_jobs import Done, Job, alone, run_jobs
-from frugalseg.workflow.choose_model import judgement_of
-from frugalseg.workflow.project import CONFUSIONS, Project
+from frugalseg.workflow.bench_job import Job
+from frugalseg.workflow.bench_result import Found, bench_method, carry_out, failed_of, inputs_of, versions_of
+from frugalseg.workflow.project import Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 LONG = "source_only_long"
@@ -56,10 +52,7 @@ def uda(project: Project, bench: BenchOptions, options: Options) -> StageResult:
     plan = Plan(project, bench, tuple(name for name in methods if name != BASELINE))
     if options.dry_run:
         return StageResult(STAGE, None, plan.told())
-    with alone(project.folder.resolve() / FOLDER, options) as lock:
-        jobs = [job for seed in bench.seeds for job in plan.jobs(seed_project(project, seed), seed)]
-        found = run_jobs(lock, sorted(jobs, key=lambda job: job.after is not None), bench.jobs, options)
-    return plan.result(found, options)
+    return plan.result(carry_out(project, bench, plan.jobs, options), options)
 
 
 class Plan:
@@ -108,16 +101,10 @@ class Plan:
         ]
         return [first, *others]
 
-    def result(self, found: dict[Job, Done | str], options: Options) -> StageResult:
+    def result(self, found: Found, options: Options) -> StageResult:
         """Write the result of what finished and what failed; the same again is a no-op."""
         data = self._data(found)
-        failed = {job.title: outcome for job, outcome in found.items() if isinstance(outcome, str)}
-        inputs = {
-            f"seed-{job.seed}/{job.name}/{run.name}": run.folder
-            for job, outcome in found.items()
-            if isinstance(outcome, Done)
-            for run in outcome.stages
-        }
+        failed, inputs = failed_of(found), inputs_of(found)
         inputs["classes"] = self._project.folder / "classes.toml"
         config = {**self.told(), "failed": failed}
 
@@ -130,11 +117,7 @@ class Plan:
 
         return publish(self._project, run_stage(self._project, STAGE, inputs, config, work, options))
 
-    def _data(self, found: dict[Job, Done | str]) -> BenchData:
-        versions: dict[str, str] = {}
-        for outcome in found.values():
-            if isinstance(outcome, Done):
-                versions = outcome.training.versions
+    def _data(self, found: Found) -> BenchData:
         return BenchData(
             project=self._project.settings.name,
             network=self._project.settings.network,
@@ -144,42 +127,13 @@ class Plan:
             shared=self._shared,
             created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             command=("frugalseg", *sys.argv[1:]),
-            versions=versions,
+            versions=versions_of(found),
         )
 
-    def _method(self, name: str, found: dict[Job, Done | str]) -> BenchMethod:
-        config, own = self._row_config(name), [(job, outcome) for job, outcome in found.items() if job.name == name]
-        order = {seed: place for place, seed in enumerate(self._bench.seeds)}
-        own.sort(key=lambda pair: order[pair[0].seed])
+    def _method(self, name: str, found: Found) -> BenchMethod:
+        config = self._row_config(name)
         summary = catalog.METHODS[self._rows[name][0]].summary
-        return BenchMethod(
-            name=name,
-            summary=summary
-            if name != LONG
-            else "the source alone, for as many steps as source and adaptation together",
-            steps=config.steps * config.repeats,
-            runs=tuple(bench_run(job, outcome) for job, outcome in own if isinstance(outcome, Done)),
-            failed={job.seed: outcome for job, outcome in own if isinstance(outcome, str)},
-            own=own_settings(config, self._shared),
-        )
-
-
-def bench_run(job: Job, outcome: Done) -> BenchRun:
-    """Return what a finished job found."""
-    training, evaluation = outcome.training, outcome.evaluations[-1]
-    peak = training.extra["peak_memory"]
-    return BenchRun(
-        seed=job.seed,
-        confusions=confusions_of(evaluation),
-        wall_s=training.wall_s,
-        cpu_s=training.device_s,
-        process_bytes=int(peak["process_bytes"]),
-        device_bytes=peak.get("device_bytes"),
-        judgement=judgement_of(outcome.judgement.extra) if outcome.judgement else None,
-        stage=f"{FOLDER}/seed-{job.seed}/runs/{training.folder.name}",
-    )
-
-
-def confusions_of(evaluation: RunInfo) -> Confusions:
-    """Return the counts of an evaluation."""
-    return Confusions.load(evaluation.folder / CONFUSIONS)
+        if name == LONG:
+            summary = "the source alone, for as many steps as source and adaptation together"
+        own = own_settings(config, self._shared)
+        return bench_method(name, summary, config.steps * config.repeats, own, found, self._bench.seeds)

@@ -6,7 +6,8 @@ import sys
 import threading
 
 from frugalseg.core.errors import FrugalsegError
-from frugalseg.workflow.bench_jobs import ENDS_WITH, Job, work
+from frugalseg.workflow.bench_job import Job, work
+from frugalseg.workflow.bench_jobs import ENDS_WITH
 
 
 def main() -> int:

@@ -201,6 +201,11 @@ SELECTORS = {
 }
 
 BENCHES = {
+    "point_da": Entry(
+        "point supervision: self-training, random and active cells, full labeling, and the ablation over K",
+        "Pan et al., Labeling Where Adapting Fails, tables 1 to 3",
+        "frugalseg.workflow.bench_point_da:point_da",
+    ),
     "uda": Entry(
         "every method without answers: same source network, steps and augmentation, several seeds",
         "ours",

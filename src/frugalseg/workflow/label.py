@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from frugalseg.annotation.answers import fold
-from frugalseg.annotation.oracle import Oracle
+from frugalseg.annotation.oracle import Oracle, OracleConfig
+from frugalseg.core.classes import IGNORE
+from frugalseg.core.config import load_config
 from frugalseg.core.cost import CostModel, Ledger
 from frugalseg.core.errors import StageOrderError
 from frugalseg.core.records import Answer, Frame, PartialLabel, Query, Region, Verdict
@@ -19,6 +21,8 @@ from frugalseg.training.domain_data import write_partial
 from frugalseg.workflow.project import ANSWERS, PARTIAL, QUESTIONS, Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
+STAGE, UNASKED = "label", "unasked"
+LEDGER = "ledger.json"  # in its folder: answers and seconds by kind of question, verdicts, and how many are wrong
 SHOWN = 20  # frames named in one message
 
 
@@ -29,14 +33,16 @@ def label(
 
     Args:
         project: The project.
-        simulate: Answer from ground truth, with the seconds and doubts of `core.cost.CostModel`.
+        simulate: Answer from ground truth, with the seconds of `core.cost.CostModel` and the mistakes that the settings
+        ask for: PROJECT/settings/label.toml or a file of `options`, then its overrides.
         selection: The folder of a `select` stage.
-        options: Dry run, quiet.
+        options: Settings of the simulated annotator, dry run, quiet.
         everything: Simulate people who label every target frame in full: the ceiling that selection is measured
         against.
 
     Raises:
         StageOrderError: there are no questions, or nobody is to answer them, or the truth is not on disk.
+        ConfigError: a setting that the simulated annotator does not have.
     """
     if selection is None and not everything:
         selection = project.latest(("select",), "a selection", f"frugalseg select {project.folder}").folder
@@ -45,24 +51,60 @@ def label(
             f"{selection or project.folder}: the questions wait for people; there is no annotation page yet.\n"
             "Where the target's labels are on disk, `--simulate` answers from them."
         )
-    _need_truth(project)
+    need_truth(project)
     inputs = {"target": project.manifest_folder("target"), "classes": project.folder / "classes.toml"}
     inputs |= {"questions": selection} if selection is not None and not everything else {}
     config = {"simulate": True, "everything": everything, "seed": project.settings.seed}
+    careless = OracleConfig()
+    if "questions" in inputs:
+        careless = annotator(project, options)
+        config |= careless.model_dump(mode="json")
     if options.dry_run:
-        return StageResult("label", None, {"questions": str(inputs.get("questions", "every frame in full")), **config})
+        return _planned(STAGE, str(inputs.get("questions", "every frame in full")), inputs, config)
 
     def work(folder: Path) -> dict[str, Any]:
-        return (
-            _label_everything(project, folder)
-            if "questions" not in inputs
-            else _simulate(project, inputs["questions"], folder)
-        )
+        if "questions" in inputs:
+            return _simulate(project, inputs["questions"], careless, folder)
+        return _label_everything(project, folder)
 
-    return run_stage(project, "label", inputs, config, work, options, seed=project.settings.seed)
+    return run_stage(project, STAGE, inputs, config, work, options, seed=project.settings.seed)
 
 
-def _need_truth(project: Project) -> None:
+def label_nothing(project: Project, options: Options) -> StageResult:
+    """Make a round in which nobody was asked anything: what is learned from it are pseudo-labels alone (K = 0)."""
+    inputs = {"target": project.manifest_folder("target")}
+    if options.dry_run:
+        return _planned(UNASKED, "none", inputs, {})
+
+    def work(folder: Path) -> dict[str, Any]:
+        for frame in project.manifest("target"):
+            write_partial(folder / PARTIAL, fold([], [], (frame.height, frame.width), frame.key))
+        return {"answers": 0, "human_seconds": 0.0}
+
+    return run_stage(project, UNASKED, inputs, {}, work, options)
+
+
+def _planned(name: str, asked: str, inputs: dict[str, Path], config: dict[str, Any]) -> StageResult:
+    planned = {kind: str(path) for kind, path in inputs.items()}
+    return StageResult(name, None, {"questions": asked, "inputs": planned, "config": config})
+
+
+def annotator(project: Project, options: Options) -> OracleConfig:
+    """Return the settings of the simulated annotator: PROJECT/settings/label.toml or a file given, then overrides.
+
+    Raises:
+        ConfigError: a setting that it does not have.
+    """
+    own = project.folder / "settings" / f"{STAGE}.toml"
+    return load_config(OracleConfig, options.config or (own if own.is_file() else None), options.overrides)
+
+
+def need_truth(project: Project) -> None:
+    """Make sure that an oracle has something to answer from.
+
+    Raises:
+        StageOrderError: a target frame has no label.
+    """
     target = project.manifest("target")
     missing = [frame.key for frame in target if frame.label is None]
     if missing:
@@ -82,27 +124,39 @@ def _label_everything(project: Project, folder: Path) -> dict[str, Any]:
     return {"answers": len(target), "human_seconds": seconds, "everything": True, "simulated": True}
 
 
-def _simulate(project: Project, selection: Path, folder: Path) -> dict[str, Any]:
+def _simulate(project: Project, selection: Path, careless: OracleConfig, folder: Path) -> dict[str, Any]:
     target = project.manifest("target")
     reader = LabelReader(target.classes, project.classes)
-    oracle = Oracle(CostModel(), project.settings.seed)
+    oracle = Oracle(CostModel(), project.settings.seed, careless)
     queries = read_records(selection / QUESTIONS, Query)
     by_key: dict[str, list[Query]] = defaultdict(list)
     for query in queries:
         by_key[query.key].append(query)
     answers: list[Answer] = []
+    wrong = 0
     for frame in target:
         asked = by_key.get(frame.key, [])
-        replies = oracle.answer(asked, reader.read(frame)) if asked else []
-        write_partial(folder / PARTIAL, fold(asked, replies, (frame.height, frame.width), frame.key))
+        if not asked:
+            write_partial(folder / PARTIAL, fold([], [], (frame.height, frame.width), frame.key))
+            continue
+        truth_HW = reader.read(frame)
+        replies = oracle.answer(asked, truth_HW)
+        partial = fold(asked, replies, truth_HW.shape, frame.key)
+        write_partial(folder / PARTIAL, partial)
         answers += replies
+        wrong += int((partial.label != truth_HW)[partial.label != IGNORE].sum())
     write_records(folder / ANSWERS, answers, Answer)
     ledger = Ledger.of(queries, answers)
     verdicts = {str(verdict): sum(answer.verdict is verdict for answer in answers) for verdict in Verdict}
-    (folder / "ledger.json").write_text(
-        json.dumps({"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "verdicts": verdicts}, indent=1)
-    )
-    return {"answers": len(answers), "human_seconds": ledger.total_s, "verdicts": verdicts, "simulated": True}
+    spent = {"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "verdicts": verdicts, "wrong": wrong}
+    (folder / LEDGER).write_text(json.dumps(spent, indent=1))
+    return {
+        "answers": len(answers),
+        "human_seconds": ledger.total_s,
+        "verdicts": verdicts,
+        "wrong": wrong,
+        "simulated": True,
+    }
 
 
 def cells_by_key(project: Project, answers: Path) -> dict[str, tuple[Region, ...]]:

@@ -139,7 +139,7 @@ def _strategy(project: Project, run: RunInfo) -> str | None:
         return None
     answers = project.run(str(run.input("answers")))
     if not answers.has_input("questions"):
-        return EVERYTHING
+        return EVERYTHING if answers.name == "label" else None  # None: nobody was asked
     return project.run(str(answers.input("questions"))).name.partition("-")[2]
 
 

@@ -7,6 +7,7 @@ from frugalseg.core.errors import UnknownNameError
 from frugalseg.models.build import build
 from frugalseg.training.preset import load_preset, presets
 from frugalseg.training.settings import TrainConfig
+from frugalseg.workflow.catalog import METHODS
 
 NINETEEN = ClassSet("19", tuple(SemanticClass(f"class {c}", (c, 0, 0), (c,)) for c in range(19)))
 
@@ -20,6 +21,18 @@ def test_settings_are_ones_that_training_takes(name: str) -> None:
     # What only we do is off, so that a preset's run is the paper's.
     assert (config.ema, config.class_weighting, config.warm_up) == (0, 0, 0)
     assert config.batch_statistics == "shared"
+
+
+def test_a_methods_own_settings_are_ones_that_it_takes() -> None:
+    given = [(name, method) for name in presets() for method in load_preset(name).own]
+    assert given == [("point_da_paper", "point_da")]
+    for name, method in given:
+        preset = load_preset(name)
+        config = load_config(METHODS[method].load_config(), overrides=preset.overrides_of(method))
+        assert {key: getattr(config, key) for key in preset.settings_of(method)} == preset.settings_of(method)
+        assert preset.overrides_of("source_only") == preset.overrides, "nobody else's"
+    assert (config.human_term, config.adv_weight, config.aux_adv_weight) == ("merged", 1e-3, 2e-4)
+    assert (config.aux_seg_weight, config.discriminator_lr, config.pseudo_labels) == (0.1, 1e-4, "cells")
 
 
 NETWORKS = sorted({load_preset(name).network for name in presets()})

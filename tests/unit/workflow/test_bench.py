@@ -16,10 +16,11 @@ from frugalseg.core.errors import ConfigError, StageOrderError, TrainingError
 from frugalseg.data.toycity import write_dataset
 from frugalseg.evaluation.confusion import Confusions, scores
 from frugalseg.models.store import load_model
-from frugalseg.workflow import bench_jobs
+from frugalseg.workflow import bench_job
 from frugalseg.workflow.bench import BenchOptions, label_free_methods, seed_project
 from frugalseg.workflow.bench_grid import read_point, self_training_grid
-from frugalseg.workflow.bench_jobs import Job, alone, done, run_jobs
+from frugalseg.workflow.bench_job import Job, done
+from frugalseg.workflow.bench_jobs import alone, run_jobs
 from frugalseg.workflow.bench_uda import uda
 from frugalseg.workflow.catalog import METHODS, WITH_ANSWERS
 from frugalseg.workflow.choose_model import CHOOSE, choose_model
@@ -137,7 +138,7 @@ def test_the_label_free_choice_is_reported_for_each_seed(compared: Project) -> N
 
 def test_a_method_that_fails_costs_only_itself(compared: Project, tmp_path: Path, monkeypatch, capsys) -> None:
     project = Project.open(Path(shutil.copytree(compared.folder, tmp_path / "project")))
-    trained = bench_jobs.adapt
+    trained = bench_job.adapt
 
     def adapt_or_not(opened, method, *rest):
         if method == "minent" and not rest[-1].dry_run and opened.settings.seed == 1:
@@ -146,7 +147,7 @@ def test_a_method_that_fails_costs_only_itself(compared: Project, tmp_path: Path
             raise ZeroDivisionError("a slip")
         return trained(opened, method, *rest)
 
-    monkeypatch.setattr(bench_jobs, "adapt", adapt_or_not)
+    monkeypatch.setattr(bench_job, "adapt", adapt_or_not)
     shutil.rmtree(next((project.folder / "bench" / "seed-1" / "runs").glob("*-adapt-minent-*")))
     arguments = ["bench", "uda", str(project.folder), "--methods", "minent,cbst,advent", "--seeds", "0,1"]
     assert run([*arguments, "--jobs", "0", "--allow-few", "--quiet", "--json"]) == 2

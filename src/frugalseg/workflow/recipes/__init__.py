@@ -119,7 +119,7 @@ def settings_text(name: str, recipe: Recipe, method: str, network: str) -> str:
     lines = [f"# Written by frugalseg init --recipe {name}; yours to change."]
     if preset is not None:
         lines.append(f"# {preset.source}; there with {preset.network}.")
-        lines += [f"{key} = {toml_value(value)}" for key, value in preset.settings.items() if key not in own]
+        lines += [f"{key} = {toml_value(value)}" for key, value in preset.settings_of(method).items() if key not in own]
     if own:
         lines.append(f"# {recipe.origins.get(method, 'For these data sets')}:")
         lines += [f"{key} = {toml_value(value)}" for key, value in own.items()]

@@ -1,0 +1,143 @@
+"""What questions bought: the rows of `bench point_da` with what was asked for each, as page, Markdown and JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from frugalseg.evaluation import wording
+from frugalseg.evaluation.bench_page import NARROW_IN, WIDE_IN, bench_context
+from frugalseg.evaluation.bench_table import BenchData, BenchMethod, MeanSd
+from frugalseg.evaluation.bench_text import bench_json, bench_markdown, interval_json, markdown_table, mean_sd, number
+from frugalseg.evaluation.compare import CurvePoint, Interval, paired_bootstrap_mean
+from frugalseg.evaluation.confusion import Confusions, scores
+from frugalseg.evaluation.page import fill, write_html
+from frugalseg.evaluation.plot import curve_svg
+
+CURVE = "cells of highest entropy"  # the series of the ablation in K; a row of another strategy is its own series
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked before a row's training: K cells a frame; points a frame, seconds and mistakes, means over seeds.
+
+    Seconds and mistakes are of all frames together. `series` says which rows lie on one curve.
+    """
+
+    cells: int
+    points: float
+    seconds: float
+    wrong: float
+    series: str = CURVE
+
+
+@dataclass(frozen=True, eq=False)
+class PointsData:
+    """A comparison and what was asked for those of its rows that asked; `active` and `random` cost the same."""
+
+    bench: BenchData
+    asked: Mapping[str, Asked]
+    active: str
+    random: str
+
+
+def gain_of_selection(data: PointsData) -> Interval | None:
+    """Return mIoU of the active row minus the random one's, mean over seeds; None where no seed finished both."""
+    pairs = _pairs(data)
+    return paired_bootstrap_mean(pairs) if pairs else None
+
+
+def verdict(data: PointsData) -> str:
+    """Say whether selection paid, and whether that is told from chance."""
+    gain, pairs = gain_of_selection(data), _pairs(data)
+    if gain is None:
+        return f"Whether selection paid cannot be said: {data.active} and {data.random} have not both finished."
+    said = "is open"
+    if gain.low > 0 or gain.high < 0:
+        said = "can be told: it did" if gain.value > 0 else "can be told: it cost"
+    up = sum(scores(active.total()).miou > scores(random.total()).miou for random, active in pairs)
+    return (
+        f"Whether selection paid {said}. {data.active} against {data.random}, which asks as much: "
+        f"{wording.points(gain.value)} points, better with {up} of {len(pairs)} seeds, "
+        f"95 % interval over frames {wording.signed_span(gain)}."
+    )
+
+
+def _pairs(data: PointsData) -> list[tuple[Confusions, Confusions]]:
+    """Return the counts of the random and the active row of each seed that finished both."""
+    runs = {method.name: {run.seed: run.confusions for run in method.runs} for method in data.bench.methods}
+    random, active = runs[data.random], runs[data.active]
+    return [(random[seed], active[seed]) for seed in random if seed in active]
+
+
+def subset_scores(method: BenchMethod, data: BenchData) -> dict[str, MeanSd]:
+    """Return mIoU over each named subset of the classes (SYNTHIA's mIoU*), mean and spread over seeds."""
+    return {
+        name: MeanSd.of([scores(run.confusions.total(), data.classes.subset_ids(name)).miou for run in method.runs])
+        for name in data.classes.subsets
+    }
+
+
+def curve(data: PointsData) -> list[CurvePoint]:
+    """Return mIoU against people's minutes, mean ± one standard deviation over seeds."""
+    points = []
+    for method, asked in _asking(data):
+        miou = MeanSd.of([run.scores.miou for run in method.runs])
+        low, high = miou.mean - miou.sd, miou.mean + miou.sd
+        points.append(CurvePoint(asked.seconds / 60, miou.mean, low, high, method.name, asked.series))
+    return points
+
+
+def points_json(data: PointsData) -> dict[str, Any]:
+    """Return everything as plain JSON."""
+    found = bench_json(data.bench)
+    for row, method in zip(found["methods"], data.bench.methods, strict=True):
+        if method.name in data.asked:
+            asked = data.asked[method.name]
+            row["asked"] = {"cells": asked.cells, "points_a_frame": asked.points, "human_seconds": asked.seconds}
+            row["asked"]["wrong"] = asked.wrong
+        if method.runs:
+            subsets = subset_scores(method, data.bench)
+            row["subsets"] = {name: {"miou": number(one.mean), "sd": number(one.sd)} for name, one in subsets.items()}
+    return {**found, "selection_gain": interval_json(gain_of_selection(data)), "verdict": verdict(data)}
+
+
+def points_markdown(data: PointsData) -> str:
+    """Return the tables: what the questions bought, and those of every comparison."""
+    table = [["row", "K", "points a frame", "people's time", "wrong answers", "mIoU", *data.bench.classes.subsets]]
+    for method, asked in _asking(data):
+        miou = MeanSd.of([run.scores.miou for run in method.runs])
+        cells = [method.name, str(asked.cells), f"{asked.points:.1f}", wording.duration(asked.seconds)]
+        subsets = [mean_sd(score) for score in subset_scores(method, data.bench).values()]
+        table.append([*cells, f"{asked.wrong:.0f}", mean_sd(miou), *subsets])
+    lines = ["", "## What the questions bought", "", verdict(data), "", *markdown_table(table), ""]
+    return bench_markdown(data.bench) + "\n".join(lines)
+
+
+def write_points_page(path: Path, data: PointsData) -> None:
+    """Write the comparison as one self-contained HTML file."""
+    write_html(path, render_points(data))
+
+
+def render_points(data: PointsData) -> str:
+    """Return the page's HTML; the same data give the same text."""
+    from markupsafe import Markup
+
+    points, sizes = curve(data), ((WIDE_IN, 4.6), (NARROW_IN, 4.6))
+    rows = [
+        (method.name, asked, MeanSd.of([run.scores.miou for run in method.runs]), subset_scores(method, data.bench))
+        for method, asked in _asking(data)
+    ]
+    asked = {
+        "rows": rows,
+        "subsets": list(data.bench.classes.subsets),
+        "plots": [Markup(curve_svg(points, size, f"asked-{size[0]:.0f}")) for size in sizes],
+    }
+    words = {"title": f"{data.bench.project}: what questions bought", "verdict": verdict(data), "asked": asked}
+    return fill("bench.html.j2", {**bench_context(data.bench), **words})
+
+
+def _asking(data: PointsData) -> Sequence[tuple[BenchMethod, Asked]]:
+    """Return the finished rows that asked, from the fewest questions to the most."""
+    rows = [(method, data.asked[method.name]) for method in data.bench.finished if method.name in data.asked]
+    return sorted(rows, key=lambda row: (row[1].points, row[1].series == CURVE, row[0].name))
