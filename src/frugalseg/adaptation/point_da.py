@@ -146,24 +146,31 @@ class PointDa:
         assert batch.target_images is not None
         losses: dict[str, Tensor] = {}
         if self._source:
-            assert batch.source_images is not None and batch.source_labels is not None
-            source = self._learner.forward(batch.source_images, "source")
-            weights_C = self._learner.class_weights
-            losses["source"] = outputs_cross_entropy(source, batch.source_labels, weights_C, self.config.aux_seg_weight)
+            losses["source"] = self._learn_source(batch)
         target = self._learner.forward(batch.target_images, "target")
         losses |= self._target_losses(target, batch)
-        weight_of = {"source": 1.0, "target": self.config.target_weight, "human": self.config.human_weight}
-        total = torch.zeros(())
-        for name, loss in losses.items():
-            total = total + weight_of[name] * loss
+        total = self.config.target_weight * losses["target"]
+        if "human" in losses:
+            total = total + self.config.human_weight * losses["human"]
         said = {name: float(loss.detach()) for name, loss in losses.items()}
         if self._adversary:
-            fooling, judged = self._adversary.judge(source, target)
+            fooling, judged = self._adversary.judge(target)
             total, said = total + fooling, {**said, **judged}
-        self._learner.minimize(total)
+        self._learner.add(total)
+        self._learner.step()
         if self._adversary:
             self._adversary.learn()
         return said
+
+    def _learn_source(self, batch: DomainBatch) -> Tensor:
+        """Add the source's half of equation 7 to the step, and show D2 the source's maps."""
+        assert batch.source_images is not None and batch.source_labels is not None
+        source, weights_C = self._learner.forward(batch.source_images, "source"), self._learner.class_weights
+        loss = outputs_cross_entropy(source, batch.source_labels, weights_C, self.config.aux_seg_weight)
+        self._learner.add(loss)
+        if self._adversary:
+            self._adversary.judge_source(source)
+        return loss
 
     def _target_losses(self, target: Outputs, batch: DomainBatch) -> dict[str, Tensor]:
         """Return the target's half of equation 7: one sum, or the machine's pixels and people's apart."""

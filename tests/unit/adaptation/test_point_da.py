@@ -168,10 +168,10 @@ def batch(human: int, machine: int) -> DomainBatch:
 
 def total_loss(method: PointDa, content: DomainBatch) -> tuple[float, dict[str, float]]:
     totals: list[torch.Tensor] = []
-    method._learner.minimize = totals.append  # type: ignore[assignment, method-assign]
+    method._learner.add, method._learner.step = totals.append, lambda: None
     torch.manual_seed(0)
     losses = method.step(content)
-    return float(totals[0].detach()), losses
+    return float(sum(totals).detach()), losses
 
 
 def test_the_human_term_stands_alone_averaged_over_its_pixels(make: Any) -> None:
@@ -240,10 +240,10 @@ def test_the_networks_side_is_equation_9(make: Any, body: str, human_term: str) 
     settings |= {"human_weight": 3.0, "target_weight": 0.5}
     method, twin, content = make(body, **settings), make(body, **settings), batch(human=4, machine=60)
     totals: list[torch.Tensor] = []
-    method._learner.minimize = totals.append
+    method._learner.add, method._learner.step = totals.append, lambda: None
     torch.manual_seed(0)
     losses = method.step(content)
-    totals[0].backward()
+    sum(totals).backward()
     torch.manual_seed(0)
     source = twin._learner.forward(content.source_images, "source")
     target = twin._learner.forward(content.target_images, "target")
@@ -263,7 +263,7 @@ def test_the_networks_side_is_equation_9(make: Any, body: str, human_term: str) 
         answer = twin._adversary.discriminators[level](entropy_maps(target[level]))
         expected = expected - fooled * answer.sigmoid().log().mean()  # equation 8, G2's side: taken for the source
     expected.backward()
-    assert float(totals[0].detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
+    assert float(sum(totals).detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
     for got, wanted in zip(method._learner.network.parameters(), twin._learner.network.parameters(), strict=True):
         torch.testing.assert_close(got.grad, wanted.grad, rtol=1e-4, atol=1e-6)
     names = {"source", "target", "fooling", "discriminator"} | ({"human"} if human_term == "own" else set())
@@ -301,11 +301,11 @@ def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 def test_each_side_of_the_game_changes_its_own_network_only(make: Any) -> None:
     method, content = make("TwoOutputs", adv_weight=0.1), batch(human=4, machine=60)
     network, judges = method._learner.network, method._adversary.discriminators
-    minimize, learn, before = method._learner.minimize, method._adversary.learn, (held(network), held(judges))
-    method._learner.minimize = lambda total: None
+    step, learn, before = method._learner.step, method._adversary.learn, (held(network), held(judges))
+    method._learner.step = method._learner.optimizer.zero_grad
     method.step(content)
     assert same(held(network), before[0]) and not same(held(judges), before[1]), "D2's side"
-    before, method._learner.minimize, method._adversary.learn = (held(network), held(judges)), minimize, lambda: None
+    before, method._learner.step, method._adversary.learn = (held(network), held(judges)), step, lambda: None
     method.step(content)
     assert not same(held(network), before[0]) and same(held(judges), before[1]), "G2's side"
     method._adversary.learn = learn
