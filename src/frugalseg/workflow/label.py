@@ -1,4 +1,7 @@
-"""`label --simulate`: an oracle answers the questions from ground truth; answers become partial labels."""
+"""`label --simulate`: an oracle answers the questions from ground truth; answers become partial labels.
+
+A partial label holds the answers of all rounds so far; about a pixel that was answered twice the last answer counts.
+"""
 
 import json
 import shlex
@@ -7,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from frugalseg.annotation.answers import fold
+from frugalseg.annotation.answers import by_frame, fold
 from frugalseg.annotation.oracle import Oracle
 from frugalseg.core.cost import CostModel, Ledger
 from frugalseg.core.errors import StageOrderError
@@ -17,6 +20,7 @@ from frugalseg.data.batches import human_masks
 from frugalseg.data.labels import LabelReader
 from frugalseg.training.domain_data import write_partial
 from frugalseg.workflow.project import ANSWERS, PARTIAL, QUESTIONS, Project
+from frugalseg.workflow.rounds import EARLIER, chain, questions_and_answers
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 SHOWN = 20  # frames named in one message
@@ -47,7 +51,7 @@ def label(
         )
     _need_truth(project)
     inputs = {"target": project.manifest_folder("target"), "classes": project.folder / "classes.toml"}
-    inputs |= {"questions": selection} if selection is not None and not everything else {}
+    inputs |= _questions(project, selection) if selection is not None and not everything else {}
     config = {"simulate": True, "everything": everything, "seed": project.settings.seed}
     if options.dry_run:
         return StageResult("label", None, {"questions": str(inputs.get("questions", "every frame in full")), **config})
@@ -60,6 +64,12 @@ def label(
         )
 
     return run_stage(project, "label", inputs, config, work, options, seed=project.settings.seed)
+
+
+def _questions(project: Project, selection: Path) -> dict[str, Path]:
+    """Return the inputs of a label stage that answers `selection`: the questions, and the answers given before."""
+    run = project.run(str(selection))
+    return {"questions": selection} | ({EARLIER: run.input(EARLIER)} if run.has_input(EARLIER) else {})
 
 
 def _need_truth(project: Project) -> None:
@@ -86,32 +96,44 @@ def _simulate(project: Project, selection: Path, folder: Path) -> dict[str, Any]
     target = project.manifest("target")
     reader = LabelReader(target.classes, project.classes)
     oracle = Oracle(CostModel(), project.settings.seed)
-    queries = read_records(selection / QUESTIONS, Query)
     by_key: dict[str, list[Query]] = defaultdict(list)
-    for query in queries:
+    for query in read_records(selection / QUESTIONS, Query):
         by_key[query.key].append(query)
     answers: list[Answer] = []
     for frame in target:
-        asked = by_key.get(frame.key, [])
-        replies = oracle.answer(asked, reader.read(frame)) if asked else []
+        if frame.key in by_key:
+            answers += oracle.answer(by_key[frame.key], reader.read(frame))
+    return write_round(project, selection, answers, folder, simulated=True)
+
+
+def write_round(
+    project: Project, selection: Path, answers: list[Answer], folder: Path, simulated: bool
+) -> dict[str, Any]:
+    """Write the answers to the questions of `selection` into a label stage's `folder`, folded with all answers before.
+
+    Returns:
+        What the stage found: the answers and people's seconds of this round alone.
+    """
+    run = project.run(str(selection))
+    before = questions_and_answers(chain(run.input(EARLIER)) if run.has_input(EARLIER) else ())
+    queries = read_records(selection / QUESTIONS, Query)
+    groups = by_frame([*before[0], *queries], [*before[1], *answers])
+    for frame in project.manifest("target"):
+        asked, replies = groups.get(frame.key, ([], []))
         write_partial(folder / PARTIAL, fold(asked, replies, (frame.height, frame.width), frame.key))
-        answers += replies
     write_records(folder / ANSWERS, answers, Answer)
     ledger = Ledger.of(queries, answers)
     verdicts = {str(verdict): sum(answer.verdict is verdict for answer in answers) for verdict in Verdict}
     (folder / "ledger.json").write_text(
         json.dumps({"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "verdicts": verdicts}, indent=1)
     )
-    return {"answers": len(answers), "human_seconds": ledger.total_s, "verdicts": verdicts, "simulated": True}
+    return {"answers": len(answers), "human_seconds": ledger.total_s, "verdicts": verdicts, "simulated": simulated}
 
 
-def cells_by_key(project: Project, answers: Path) -> dict[str, tuple[Region, ...]]:
-    """Return the cells that each frame was asked about, in the round that `answers` belongs to."""
+def cells_by_key(answers: Path) -> dict[str, tuple[Region, ...]]:
+    """Return the cells that each frame was asked about, in all rounds up to the one that `answers` belongs to."""
     cells: dict[str, dict[Region, None]] = defaultdict(dict)
-    run = project.run(str(answers))
-    if not run.has_input("questions"):
-        return {}
-    for query in read_records(run.input("questions") / QUESTIONS, Query):
+    for query in questions_and_answers(chain(answers))[0]:
         if query.cell is not None:
             cells[query.key][query.cell] = None
     return {key: tuple(regions) for key, regions in cells.items()}

@@ -32,9 +32,9 @@ from frugalseg.training.predict import Predictor
 from frugalseg.workflow.adaptation_exhibits import adaptation_exhibits
 from frugalseg.workflow.exhibits import exhibits, reliabilities
 from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
+from frugalseg.workflow.rounds import EVERYTHING, chain, human_seconds, is_control, strategy_of
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
-EVERYTHING = "every frame in full"
 QUESTION_FRAMES, PREDICTION_FRAMES = 4, 4
 
 
@@ -119,38 +119,24 @@ def _scored(project: Project, runs: list[RunInfo]) -> list[_Scored]:
     for run in runs:
         if run.folder.name not in by_model:
             continue
-        strategy = _strategy(project, run)
+        strategy = strategy_of(run)
         name = run.name.partition("-")[2] + (f" ({strategy})" if strategy else "")
+        name += f", round {number}" if (number := _round_number(run)) > 1 else ""
         name = name if name not in names else f"{name} {run.ordinal}"
         names.add(name)
         role = _role(strategy, project.settings.strategy)
-        found.append(_Scored(run, by_model[run.folder.name], name, human_seconds(project, run), role))
+        found.append(_Scored(run, by_model[run.folder.name], name, human_seconds(run.folder), role))
     return found
+
+
+def _round_number(run: RunInfo) -> int:
+    return len(chain(run.input("answers"))) if run.has_input("answers") else 0
 
 
 def _role(strategy: str | None, own: str) -> Role:
     if strategy == EVERYTHING:
         return Role.UPPER_BOUND
-    return Role.CONTROL if strategy and strategy.startswith("random") and strategy != own else Role.STEP
-
-
-def _strategy(project: Project, run: RunInfo) -> str | None:
-    if not run.has_input("answers"):
-        return None
-    answers = project.run(str(run.input("answers")))
-    if not answers.has_input("questions"):
-        return EVERYTHING
-    return project.run(str(answers.input("questions"))).name.partition("-")[2]
-
-
-def human_seconds(project: Project, run: RunInfo) -> float:
-    """Return the people's seconds that went into a stage's model: its own answers and those of the models before it."""
-    seconds = 0.0
-    if run.has_input("answers"):
-        seconds += project.run(str(run.input("answers"))).extra["human_seconds"]
-    if run.has_input("model"):
-        seconds += human_seconds(project, project.run(str(run.input("model").parent)))
-    return seconds
+    return Role.CONTROL if is_control(strategy, own) else Role.STEP
 
 
 def _ledger_row(project: Project, run: RunInfo) -> LedgerRow:
