@@ -36,6 +36,8 @@ from frugalseg.cli.main import main
 main(sys.argv[1:])
 """
 
+MAIN = "import sys; from frugalseg.cli.main import main; main(sys.argv[1:])"
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -66,7 +68,7 @@ def stages(project: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def planned_before(project: Path) -> dict:
     shown = subprocess.run(
-        [sys.executable, "-m", "frugalseg", "plan", str(project), "--budget", "2min", "--json"],
+        [sys.executable, "-c", MAIN, "plan", str(project), "--budget", "2min", "--json"],
         capture_output=True,
         text=True,
     )

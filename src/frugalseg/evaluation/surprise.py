@@ -96,8 +96,8 @@ def compare_slice(
 ) -> SliceResult:
     """Compare chosen questions with the control.
 
-    The interval of the difference is on each side the wider of two: Newcombe's (1998, method 10), right for few answers,
-    and the bootstrap over frames, which knows that answers in one frame are alike. NaN without both groups.
+    The interval of the difference is on each side the wider of two: Newcombe's (1998, method 10), right for few
+    answers, and the bootstrap over frames, which knows that answers in one frame are alike. NaN without both groups.
     """
     one, other = Group.of(chosen), Group.of(control)
     if not one.named or not other.named:

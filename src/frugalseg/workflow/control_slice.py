@@ -61,7 +61,7 @@ def draw_control(
 
 
 def askable_now(frame: Frame, taken: Iterable[AskedPoint]) -> NDArray[np.bool_] | None:
-    """Return where `frame` may be asked about (None: everywhere): not on the camera's own car, nor at `taken` points."""
+    """Return where `frame` may be asked about, not on the camera's own car, nor at `taken` points."""
     taken = list(taken)
     mask_HW = askable(frame)
     if not taken:
