@@ -51,6 +51,12 @@ def plan(project: Project, budget: str | None) -> dict[str, Any]:
     }
 
 
+def forecast_words(project: Project) -> str:
+    """Say in one sentence what the next hour is predicted to bring."""
+    words = _advice(_forecast(own_series(project), 3600.0), project.settings.min_gain_per_hour)
+    return words[0].upper() + words[1:] + ("" if words.endswith(".") else ".")
+
+
 def _strategy_row(
     project: Project, name: str, budget: Budget, frames: int, cost: ProjectCost, known: list[Reply]
 ) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from frugalseg.training.predict import Predictor
 from frugalseg.workflow.adaptation_exhibits import adaptation_exhibits
 from frugalseg.workflow.exhibits import exhibits, reliabilities
 from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
+from frugalseg.workflow.round_exhibits import round_exhibits
 from frugalseg.workflow.rounds import EVERYTHING, chain, human_seconds, is_control, strategy_of
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -68,7 +69,9 @@ class _Scored:
 def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
     scored = _scored(project, runs)
     models = tuple(map(_measured, scored))
-    shown, adapted = exhibits(project, runs, _last_step(scored)), adaptation_exhibits(project, runs)
+    last = _last_step(scored)
+    asked = round_exhibits(project, {item.run.folder: item.name for item in scored}, last)
+    shown, adapted = exhibits(project, runs, last), adaptation_exhibits(project, runs)
     simulated = any(run.extra.get("simulated") for run in runs)
     note = "Answers were simulated from ground truth; the seconds are the cost model's, not measured."
     return ReportData(
@@ -91,6 +94,10 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
         ranking=adapted.ranking,
         priors=adapted.priors,
         left_out=(*shown.left_out, *adapted.left_out),
+        rounds=asked.rounds,
+        slice=asked.slice,
+        unsure=asked.unsure,
+        forecast=asked.forecast,
     )
 
 
@@ -150,6 +157,7 @@ def _ledger_row(project: Project, run: RunInfo) -> LedgerRow:
         read_records(selection.folder / QUESTIONS, Query),
         read_records(run.folder / ANSWERS, Answer),
         simulated=bool(run.extra.get("simulated")),
+        role=_role(selection.name.partition("-")[2], project.settings.strategy),
     )
 
 
