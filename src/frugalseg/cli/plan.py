@@ -1,10 +1,8 @@
 """`frugalseg plan`: what a budget buys."""
 
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from frugalseg.cli.options import Json, ProjectFolder, Quiet
+from frugalseg.cli.options import BudgetText, Json, ProjectFolder, Quiet
 from frugalseg.cli.output import Table, logs_on_stderr, pairs, show
 
 EXAMPLES = ("frugalseg plan city --budget 2h", "frugalseg plan city --budget 20points/image --json")
@@ -27,14 +25,7 @@ SERIES = {"model": "model", "hours": "people's hours", "miou": "mIoU"}
 
 def command(
     project: ProjectFolder,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget",
-            metavar="BUDGET",
-            help="50points/image, 2000points, 2h, 30min, 5%images or 15images; default: the project's",
-        ),
-    ] = None,
+    budget: BudgetText = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from frugalseg.cli.options import RUN, ConfigFile, DryRun, Json, ProjectFolder, Quiet, Settings, options, stage_folder
+from frugalseg.cli.options import (
+    RUN,
+    BudgetText,
+    ConfigFile,
+    DryRun,
+    Json,
+    ProjectFolder,
+    Quiet,
+    Settings,
+    options,
+    stage_folder,
+)
 from frugalseg.cli.output import logs_on_stderr, show_stage
 
 EXAMPLES = (
@@ -18,14 +29,7 @@ def command(
     strategy: Annotated[
         str | None, typer.Option("--strategy", metavar="NAME", help="how to choose; default: the project's")
     ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget",
-            metavar="BUDGET",
-            help="50points/image, 2000points, 2h, 30min, 5%images or 15images; default: the project's",
-        ),
-    ] = None,
+    budget: BudgetText = None,
     start: Annotated[
         str | None, typer.Option("--start", metavar="RUN", help=f"ask with the model of {RUN}; default: the newest")
     ] = None,
