@@ -93,7 +93,7 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
         check=shown.check,
         ranking=adapted.ranking,
         priors=adapted.priors,
-        left_out=(*shown.left_out, *adapted.left_out),
+        left_out=(*shown.left_out, *adapted.left_out, *asked.left_out),
         rounds=asked.rounds,
         slice=asked.slice,
         unsure=asked.unsure,

@@ -29,6 +29,7 @@ class RoundExhibits:
     slice: SliceResult | None
     unsure: StillUnsure | None
     forecast: str
+    left_out: tuple[tuple[str, str], ...]
 
 
 def round_exhibits(project: Project, names: Mapping[Path, str], last: tuple[str, RunInfo] | None) -> RoundExhibits:
@@ -54,7 +55,13 @@ def round_exhibits(project: Project, names: Mapping[Path, str], last: tuple[str,
     control = said.pop(CONTROL_STRATEGY, [])
     chosen = [reply for group in said.values() for reply in group]
     compared = compare_slice(chosen, control) if chosen and control else None
-    return RoundExhibits(found, compared, _unsure(last), forecast_words(project) if found else "")
+    unsure = _unsure(last)
+    left_out = []
+    if found and compared is None:
+        left_out.append(("Chosen questions against random ones", "no answered round has both (control_share = 0)"))
+    if last is not None and unsure is None:
+        left_out.append(("Where the model is still unsure", f"{last[1].folder.name} ran with drift_frames = 0"))
+    return RoundExhibits(found, compared, unsure, forecast_words(project) if found else "", tuple(left_out))
 
 
 def _unsure(last: tuple[str, RunInfo] | None) -> StillUnsure | None:
