@@ -67,6 +67,7 @@ def make_project(data: Path, work: Path, seed: int, dev: str | None):
         "network": "shuffle_lite",
         "weights": str(data / "weights/shufflenetv2_x0_5_trunk.pth"),
         "seed": seed,
+        "control_share": 0,  # strategies are compared at equal points: none of them at random
     }
     return init_project(folder, given, work / "ten.toml")
 

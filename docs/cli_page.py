@@ -43,7 +43,8 @@ has no value (the IoU of a class that does not occur) is `null`.
 `"folder:/data/frames?split=train&limit=100"` (quoted, for the shell). `frugalseg methods` lists the readers.
 
 **BUDGET** says what people are asked in one round: `50points/image`, `2000points`, `2h`, `30min`, `45s`, `5%images` or
-`15images`. Hours are turned into questions with the seconds that one answer costs.
+`15images`. Hours are turned into questions with the seconds that one answer costs
+([Rounds and budgets](how-to/rounds.md)).
 
 **RUN** names a finished stage of a project: its number (`4`), its folder's name (`0004-adapt-cbst-1a2b3c4d`) or a path
 to it.

@@ -34,6 +34,7 @@ VERBS = {
     "demo": Verb("frugalseg.cli.demo", "the whole loop on a generated toy city, from nothing to a report"),
     "init": Verb("frugalseg.cli.init", "start a project, or give it other data or settings"),
     "check": Verb("frugalseg.cli.check", "look at all data and say what is wrong with it, with pictures"),
+    "plan": Verb("frugalseg.cli.plan", "what a budget buys, and what the next hour is predicted to bring"),
     "adapt": Verb("frugalseg.cli.adapt", "train a network for the target without people's answers"),
     "choose-model": Verb("frugalseg.cli.choose_model", "choose among adapted models without a target label"),
     "select": Verb("frugalseg.cli.select", "choose what people are asked"),

@@ -23,6 +23,14 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="one setting, stronger than the file; may be given several times"),
 ]
+BudgetText = Annotated[
+    str | None,
+    typer.Option(
+        "--budget",
+        metavar="BUDGET",
+        help="50points/image, 2000points, 2h, 30min, 5%images or 15images; default: the project's",
+    ),
+]
 Preset = Annotated[
     str | None,
     typer.Option(

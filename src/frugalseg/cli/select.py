@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from frugalseg.cli.options import RUN, ConfigFile, DryRun, Json, ProjectFolder, Quiet, Settings, options, stage_folder
+from frugalseg.cli.options import (
+    RUN,
+    BudgetText,
+    ConfigFile,
+    DryRun,
+    Json,
+    ProjectFolder,
+    Quiet,
+    Settings,
+    options,
+    stage_folder,
+)
 from frugalseg.cli.output import logs_on_stderr, show_stage
 
 EXAMPLES = (
@@ -18,16 +29,17 @@ def command(
     strategy: Annotated[
         str | None, typer.Option("--strategy", metavar="NAME", help="how to choose; default: the project's")
     ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            "--budget",
-            metavar="BUDGET",
-            help="50points/image, 2000points, 2h, 30min, 5%images or 15images; default: the project's",
-        ),
-    ] = None,
+    budget: BudgetText = None,
     start: Annotated[
         str | None, typer.Option("--start", metavar="RUN", help=f"ask with the model of {RUN}; default: the newest")
+    ] = None,
+    control_share: Annotated[
+        float | None,
+        typer.Option(
+            "--control-share",
+            metavar="SHARE",
+            help="share of the questions drawn at random, 0 to 0.5; default: the project's (0.1)",
+        ),
     ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
@@ -36,6 +48,9 @@ def command(
     quiet: Quiet = False,
 ) -> None:
     """Choose what people are asked: one pass of a model over the target turns a budget into questions.
+
+    A tenth of the questions, hidden among the others, is drawn at random: the report compares what came back. What
+    earlier rounds asked is not asked again.
 
     With --dry-run it says how many points the budget buys and how long people will need.
     """
@@ -46,5 +61,7 @@ def command(
 
         opened = Project.open(project)
         begin = stage_folder(opened, start)
-        result = select(opened, strategy, budget, begin, options(config, settings, dry_run, quiet))
+        share = [] if control_share is None else [f"control_share={control_share}"]
+        chosen = options(config, [*(settings or []), *share], dry_run, quiet)
+        result = select(opened, strategy, budget, begin, chosen)
     show_stage(result, as_json, next_command=next_command(opened))

@@ -163,6 +163,17 @@ class Budget:
             points = cost.affords("point", self.human_seconds(frames, cost))
         return self._at_least_one(points, "point", frames, cost)
 
+    def less(self, points: int, frames: int, cost: CostModel) -> "Budget":
+        """Return what is left of this budget once `points` questions about a pixel are paid for.
+
+        Raises:
+            BudgetError: it buys nothing from that pool.
+        """
+        if self.kind in (BudgetKind.POINTS, BudgetKind.POINTS_PER_IMAGE):
+            return Budget(BudgetKind.POINTS, self.total_points(frames, cost) - points, self.text)
+        left_s = self.human_seconds(frames, cost) - cost.seconds("point", points)
+        return Budget(BudgetKind.SECONDS, left_s, self.text)
+
     def points_per_image(self, frames: int, cost: CostModel) -> float:
         """Return `total_points` divided by `frames`; seldom whole, so spread the remainder.
 

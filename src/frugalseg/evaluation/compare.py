@@ -57,7 +57,7 @@ def bootstrap_interval(
     The mean runs over the classes that occur in the truth of all frames. Where a resample misses one, that class keeps
     its measured IoU: dropping it would move the mean for no reason but which classes are rare.
     """
-    samples_SR = _resampled_miou([confusions], ids, resamples, seed)
+    samples_SR = resampled_miou([confusions], ids, resamples, seed)
     return _interval(scores(confusions.total(), ids).miou, samples_SR[0], level)
 
 
@@ -83,7 +83,7 @@ def paired_bootstrap(
     Raises:
         DataError: the two were not measured on the same frames and classes.
     """
-    samples_SR = _resampled_miou([before, after], ids, resamples, seed)
+    samples_SR = resampled_miou([before, after], ids, resamples, seed)
     value = scores(after.total(), ids).miou - scores(before.total(), ids).miou
     return _interval(value, samples_SR[1] - samples_SR[0], level)
 
@@ -102,7 +102,7 @@ def paired_bootstrap_mean(
     Raises:
         DataError: they were not all measured on the same frames and classes.
     """
-    samples_SR = _resampled_miou([one for pair in pairs for one in pair], ids, resamples, seed)
+    samples_SR = resampled_miou([one for pair in pairs for one in pair], ids, resamples, seed)
     values = [scores(after.total(), ids).miou - scores(before.total(), ids).miou for before, after in pairs]
     return _interval(math.fsum(values) / len(values), (samples_SR[1::2] - samples_SR[::2]).mean(axis=0), level)
 
@@ -158,10 +158,16 @@ def _resampled_iou(sets: Sequence[Confusions], resamples: int, seed: int) -> NDA
     return np.concatenate(chunks, axis=1)
 
 
-def _resampled_miou(
-    sets: Sequence[Confusions], ids: Sequence[int] | None, resamples: int, seed: int
+def resampled_miou(
+    sets: Sequence[Confusions], ids: Sequence[int] | None = None, resamples: int = RESAMPLES, seed: int = 0
 ) -> NDArray[np.float64]:
-    """Return S x R; NaN if no class of `ids` occurs in the truth at all."""
+    """Return mIoU over `ids` of each of S models on each of R resamples, S x R, the same frames for all models.
+
+    NaN if no class of `ids` occurs in the truth at all.
+
+    Raises:
+        DataError: they were not all measured on the same frames and classes.
+    """
     chosen = check_ids(ids, sets[0].classes)
     samples_SRC = _resampled_iou(sets, resamples, seed)[..., chosen]
     totals = [Tally.of(one.total()) for one in sets]

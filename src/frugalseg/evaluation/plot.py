@@ -23,6 +23,7 @@ CSS_OF |= dict(zip(SERIES, ("--blue", "--orange", "--green", "--soft"), strict=T
 MARKERS = ("o", "s", "D", "^")  # shape beside colour, for colour-blind eyes
 STEPS_MIN = (1 / 6, 1 / 2, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_200, 3_000, 6_000, 12_000, 30_000, 60_000, 120_000)
 LABELLED_POINTS = 10  # with more, only the last point of each series bears a name
+CEILING = "upper bound"  # the series of models that learned from every label
 DPI = 100  # pixels below are matplotlib's, at this many an inch
 SAME_X_PX, DODGE_PX, GAP_PX = 6, 13, 14
 LETTER_PX, HALF_LINE_PX = 8, 10  # about the size of a letter of 11 points
@@ -47,6 +48,7 @@ def curve_svg(points: Sequence[CurvePoint], size_in: tuple[float, float], salt: 
         _dress(axes)
         figure.draw_without_rendering()  # settles the layout, so that data and pixels correspond
         places = _dodge(axes, points)
+        _draw_ceiling(axes, points)
         for number, series in enumerate(dict.fromkeys(point.series for point in points)):
             members = sorted((p for p in points if p.series == series), key=lambda point: point.human_minutes)
             _draw_series(axes, members, places, SERIES[number % len(SERIES)], MARKERS[number % len(MARKERS)])
@@ -110,6 +112,13 @@ def dress(axes: "Axes") -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(LINE)
+
+
+def _draw_ceiling(axes: "Axes", points: Sequence[CurvePoint]) -> None:
+    """Draw a line at the score that all labels would give, to be read at any time."""
+    for point in points:
+        if point.series == CEILING:
+            axes.axhline(100 * point.miou, color=SOFT, linewidth=1, linestyle=(0, (4, 4)), zorder=1)
 
 
 def _dodge(axes: "Axes", points: Sequence[CurvePoint]) -> Places:

@@ -6,7 +6,7 @@ Every text in it is escaped, whoever wrote it, and the page's own policy forbids
 from pathlib import Path
 from typing import Any
 
-from frugalseg.evaluation import calibration, panels, pictures, tables
+from frugalseg.evaluation import calibration, panels, pictures, round_words, tables
 from frugalseg.evaluation.confusion_table import confusion_matrix
 from frugalseg.evaluation.drift_words import drift_card
 from frugalseg.evaluation.exhibits import check_words
@@ -68,6 +68,9 @@ def _context(data: ReportData) -> dict[str, Any]:
         **_model_sections(data),
         **_data_sections(data),
         **_adaptation_sections(data),
+        "round_rows": round_words.round_rows(data),
+        "selection_words": round_words.selection_words(data),
+        "unsure_classes": round_words.unsure_classes(data),
     }
 
 

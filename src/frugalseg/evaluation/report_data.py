@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import DataError
 from frugalseg.core.records import Answer, Query, Verdict
+from frugalseg.evaluation.asked_rounds import AskedRound, StillUnsure
 from frugalseg.evaluation.compare import RESAMPLES, CurvePoint, Interval, bootstrap_classes, bootstrap_interval
 from frugalseg.evaluation.confusion import Confusions, Scores, scores
 from frugalseg.evaluation.drift_findings import DriftFindings
 from frugalseg.evaluation.exhibits import DataCheck, Gallery, Ranking, SpatialPriors
 from frugalseg.evaluation.reliability import Reliability
+from frugalseg.evaluation.surprise import SliceResult
 
 
 class Role(StrEnum):
@@ -161,7 +163,8 @@ class ReportData:
 
     `created` is a date as text (the report itself has no clock), `budget` the budget as the user wrote it, `notes`
     are caveats printed under the headline. `reliability` is by model name; `drift` as the last step's network sees it;
-    `left_out` are sections that the stages gave no material for, each with the reason.
+    `left_out` are sections that the stages gave no material for, each with the reason; `slice` compares chosen
+    questions with the random ones hidden among them, `forecast` is a sentence about the next hour.
 
     Raises:
         DataError: a model scored over another number of classes, or two models of one name.
@@ -186,6 +189,10 @@ class ReportData:
     ranking: Ranking | None = None
     priors: SpatialPriors | None = None
     left_out: tuple[tuple[str, str], ...] = ()
+    rounds: tuple[AskedRound, ...] = ()
+    slice: SliceResult | None = None
+    unsure: StillUnsure | None = None
+    forecast: str = ""
 
     def __post_init__(self) -> None:
         names = [model.name for model in self.models]
@@ -202,6 +209,11 @@ class ReportData:
     def steps(self) -> tuple[EvaluatedModel, ...]:
         """The project's own models in order."""
         return tuple(model for model in self.models if model.role is Role.STEP)
+
+    def control_of(self, model: EvaluatedModel) -> EvaluatedModel | None:
+        """Return the control that cost about as much of people's time as `model`, the newest of several; or None."""
+        controls = [other for other in self.models if other.role is Role.CONTROL]
+        return min(reversed(controls), key=lambda one: abs(one.human_seconds - model.human_seconds), default=None)
 
     def first(self, role: Role) -> EvaluatedModel | None:
         """Return the first model of `role`, or None."""

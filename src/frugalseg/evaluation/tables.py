@@ -105,7 +105,7 @@ def tiles(data: ReportData, gain: Interval) -> tuple[Tile, ...]:
         _gain_tile("gain", gain),
         _time_tile(data, after),
     ]
-    full, control = data.first(Role.UPPER_BOUND), data.first(Role.CONTROL)
+    full, control = data.first(Role.UPPER_BOUND), data.control_of(after)
     if full:
         gap = gap_closed(before.miou.value, after.miou.value, full.miou.value)
         all_labels = (f"{full.name}: {wording.percent(full.miou.value)} %", wording.duration(full.human_seconds))

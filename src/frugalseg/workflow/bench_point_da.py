@@ -97,7 +97,7 @@ class _Plan:
         if not cells:
             return Ask()
         same = {name: getattr(self._grid, name) for name in ("rows", "columns", "points_per_cell")}
-        overrides = tuple(f"{name}={value}" for name, value in same.items())
+        overrides = (*(f"{name}={value}" for name, value in same.items()), "control_share=0")  # rows are not mixed
         return Ask(RANDOM if row == "random" else ACTIVE, f"{cells * points}points/image", overrides)
 
     def _config(self, method: str) -> TrainConfig:

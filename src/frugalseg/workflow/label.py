@@ -1,4 +1,7 @@
-"""`label --simulate`: an oracle answers the questions from ground truth; answers become partial labels."""
+"""`label --simulate`: an oracle answers the questions from ground truth; answers become partial labels.
+
+A partial label holds the answers of all rounds so far; about a pixel that was answered twice the last answer counts.
+"""
 
 import json
 import shlex
@@ -7,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from frugalseg.annotation.answers import fold
+from frugalseg.annotation.answers import by_frame, fold
 from frugalseg.annotation.oracle import Oracle, OracleConfig
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import load_config
@@ -19,6 +22,7 @@ from frugalseg.data.batches import human_masks
 from frugalseg.data.labels import LabelReader
 from frugalseg.training.domain_data import write_partial
 from frugalseg.workflow.project import ANSWERS, PARTIAL, QUESTIONS, Project
+from frugalseg.workflow.rounds import EARLIER, chain, questions_and_answers
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 STAGE, UNASKED = "label", "unasked"
@@ -53,7 +57,7 @@ def label(
         )
     need_truth(project)
     inputs = {"target": project.manifest_folder("target"), "classes": project.folder / "classes.toml"}
-    inputs |= {"questions": selection} if selection is not None and not everything else {}
+    inputs |= _questions(project, selection) if selection is not None and not everything else {}
     config = {"simulate": True, "everything": everything, "seed": project.settings.seed}
     careless = OracleConfig()
     if "questions" in inputs:
@@ -68,6 +72,12 @@ def label(
         return _label_everything(project, folder)
 
     return run_stage(project, STAGE, inputs, config, work, options, seed=project.settings.seed)
+
+
+def _questions(project: Project, selection: Path) -> dict[str, Path]:
+    """Return the inputs of a label stage that answers `selection`: the questions, and the answers given before."""
+    run = project.run(str(selection))
+    return {"questions": selection} | ({EARLIER: run.input(EARLIER)} if run.has_input(EARLIER) else {})
 
 
 def label_nothing(project: Project, options: Options) -> StageResult:
@@ -128,44 +138,56 @@ def _simulate(project: Project, selection: Path, careless: OracleConfig, folder:
     target = project.manifest("target")
     reader = LabelReader(target.classes, project.classes)
     oracle = Oracle(CostModel(), project.settings.seed, careless)
-    queries = read_records(selection / QUESTIONS, Query)
     by_key: dict[str, list[Query]] = defaultdict(list)
-    for query in queries:
+    for query in read_records(selection / QUESTIONS, Query):
         by_key[query.key].append(query)
     answers: list[Answer] = []
     wrong = 0
     for frame in target:
-        asked = by_key.get(frame.key, [])
-        if not asked:
-            write_partial(folder / PARTIAL, fold([], [], (frame.height, frame.width), frame.key))
+        if frame.key not in by_key:
             continue
         truth_HW = reader.read(frame)
-        replies = oracle.answer(asked, truth_HW)
-        partial = fold(asked, replies, truth_HW.shape, frame.key)
-        write_partial(folder / PARTIAL, partial)
+        replies = oracle.answer(by_key[frame.key], truth_HW)
+        said_HW = fold(by_key[frame.key], replies, (frame.height, frame.width)).label
+        wrong += int((said_HW != truth_HW)[said_HW != IGNORE].sum())
         answers += replies
-        wrong += int((partial.label != truth_HW)[partial.label != IGNORE].sum())
+    return write_round(project, selection, answers, folder, {"simulated": True, "wrong": wrong})
+
+
+def write_round(
+    project: Project, selection: Path, answers: list[Answer], folder: Path, known: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the answers to the questions of `selection` into a label stage's `folder`, folded with all answers before.
+
+    Args:
+        project: The project.
+        selection: The folder of the `select` stage.
+        answers: Of this round, in the order they came.
+        folder: Where to write.
+        known: What else is known of them; it goes into what the stage found and into its ledger.
+
+    Returns:
+        What the stage found: the answers and people's seconds of this round alone.
+    """
+    run = project.run(str(selection))
+    before = questions_and_answers(chain(run.input(EARLIER)) if run.has_input(EARLIER) else ())
+    queries = read_records(selection / QUESTIONS, Query)
+    groups = by_frame([*before[0], *queries], [*before[1], *answers])
+    for frame in project.manifest("target"):
+        asked, replies = groups.get(frame.key, ([], []))
+        write_partial(folder / PARTIAL, fold(asked, replies, (frame.height, frame.width), frame.key))
     write_records(folder / ANSWERS, answers, Answer)
     ledger = Ledger.of(queries, answers)
     verdicts = {str(verdict): sum(answer.verdict is verdict for answer in answers) for verdict in Verdict}
-    spent = {"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "verdicts": verdicts, "wrong": wrong}
+    spent = {"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "verdicts": verdicts, **known}
     (folder / LEDGER).write_text(json.dumps(spent, indent=1))
-    return {
-        "answers": len(answers),
-        "human_seconds": ledger.total_s,
-        "verdicts": verdicts,
-        "wrong": wrong,
-        "simulated": True,
-    }
+    return {"answers": len(answers), "human_seconds": ledger.total_s, "verdicts": verdicts, **known}
 
 
-def cells_by_key(project: Project, answers: Path) -> dict[str, tuple[Region, ...]]:
-    """Return the cells that each frame was asked about, in the round that `answers` belongs to."""
+def cells_by_key(answers: Path) -> dict[str, tuple[Region, ...]]:
+    """Return the cells that each frame was asked about, in all rounds up to the one that `answers` belongs to."""
     cells: dict[str, dict[Region, None]] = defaultdict(dict)
-    run = project.run(str(answers))
-    if not run.has_input("questions"):
-        return {}
-    for query in read_records(run.input("questions") / QUESTIONS, Query):
+    for query in questions_and_answers(chain(answers))[0]:
         if query.cell is not None:
             cells[query.key][query.cell] = None
     return {key: tuple(regions) for key, regions in cells.items()}

@@ -29,6 +29,7 @@ NETWORKS = "networks"  # PHASE/model beside it: with keep_networks, the network 
 IMPORT = "import-model"  # the stage that takes a model from outside in
 MODEL_STAGES = ("import", "adapt", "retrain")  # stages whose folder holds one
 QUESTIONS = "questions.parquet"  # in a select stage's folder
+GUESSES = "guesses.parquet"  # beside it: what the model said of each point before people did
 ANSWERS = "answers.parquet"  # in a label stage's folder
 PARTIAL = "partial"  # beside it: the answers folded into labels/ and provenance/
 UNLISTED = "unlabelled"  # the class set of a folder without classes.toml
@@ -54,6 +55,15 @@ class ProjectSettings(Config):
     retrain_method: str = Field("point_da", description="method of `retrain`")
     control: bool = Field(
         False, description="`run` also spends the same budget at random, to show whether selection paid"
+    )
+    control_share: float = Field(
+        0.1, ge=0, le=0.5, description="share of a round's questions at pixels drawn at random, the standing control"
+    )
+    rounds: int = Field(
+        1, ge=1, le=1000, description="rounds of `run`: select, label, retrain, evaluate; `budget` each"
+    )
+    min_gain_per_hour: float = Field(
+        0.5, ge=0, description="mIoU points that an hour of people's time has to bring; below, `plan` says stop"
     )
     seed: int = Field(0, ge=0, description="seed of everything random")
 

@@ -32,9 +32,10 @@ from frugalseg.training.predict import Predictor
 from frugalseg.workflow.adaptation_exhibits import adaptation_exhibits
 from frugalseg.workflow.exhibits import exhibits, reliabilities
 from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
+from frugalseg.workflow.round_exhibits import round_exhibits
+from frugalseg.workflow.rounds import EVERYTHING, chain, human_seconds, is_control, strategy_of
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
-EVERYTHING = "every frame in full"
 QUESTION_FRAMES, PREDICTION_FRAMES = 4, 4
 
 
@@ -68,7 +69,9 @@ class _Scored:
 def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
     scored = _scored(project, runs)
     models = tuple(map(_measured, scored))
-    shown, adapted = exhibits(project, runs, _last_step(scored)), adaptation_exhibits(project, runs)
+    last = _last_step(scored)
+    asked = round_exhibits(project, {item.run.folder: item.name for item in scored}, last)
+    shown, adapted = exhibits(project, runs, last), adaptation_exhibits(project, runs)
     simulated = any(run.extra.get("simulated") for run in runs)
     note = "Answers were simulated from ground truth; the seconds are the cost model's, not measured."
     return ReportData(
@@ -90,7 +93,11 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
         check=shown.check,
         ranking=adapted.ranking,
         priors=adapted.priors,
-        left_out=(*shown.left_out, *adapted.left_out),
+        left_out=(*shown.left_out, *adapted.left_out, *asked.left_out),
+        rounds=asked.rounds,
+        slice=asked.slice,
+        unsure=asked.unsure,
+        forecast=asked.forecast,
     )
 
 
@@ -119,38 +126,24 @@ def _scored(project: Project, runs: list[RunInfo]) -> list[_Scored]:
     for run in runs:
         if run.folder.name not in by_model:
             continue
-        strategy = _strategy(project, run)
+        strategy = strategy_of(run)
         name = run.name.partition("-")[2] + (f" ({strategy})" if strategy else "")
+        name += f", round {number}" if (number := _round_number(run)) > 1 else ""
         name = name if name not in names else f"{name} {run.ordinal}"
         names.add(name)
         role = _role(strategy, project.settings.strategy)
-        found.append(_Scored(run, by_model[run.folder.name], name, human_seconds(project, run), role))
+        found.append(_Scored(run, by_model[run.folder.name], name, human_seconds(run.folder), role))
     return found
+
+
+def _round_number(run: RunInfo) -> int:
+    return len(chain(run.input("answers"))) if run.has_input("answers") else 0
 
 
 def _role(strategy: str | None, own: str) -> Role:
     if strategy == EVERYTHING:
         return Role.UPPER_BOUND
-    return Role.CONTROL if strategy and strategy.startswith("random") and strategy != own else Role.STEP
-
-
-def _strategy(project: Project, run: RunInfo) -> str | None:
-    if not run.has_input("answers"):
-        return None
-    answers = project.run(str(run.input("answers")))
-    if not answers.has_input("questions"):
-        return EVERYTHING if answers.name == "label" else None  # None: nobody was asked
-    return project.run(str(answers.input("questions"))).name.partition("-")[2]
-
-
-def human_seconds(project: Project, run: RunInfo) -> float:
-    """Return the people's seconds that went into a stage's model: its own answers and those of the models before it."""
-    seconds = 0.0
-    if run.has_input("answers"):
-        seconds += project.run(str(run.input("answers"))).extra["human_seconds"]
-    if run.has_input("model"):
-        seconds += human_seconds(project, project.run(str(run.input("model").parent)))
-    return seconds
+    return Role.CONTROL if is_control(strategy, own) else Role.STEP
 
 
 def _ledger_row(project: Project, run: RunInfo) -> LedgerRow:
@@ -164,6 +157,7 @@ def _ledger_row(project: Project, run: RunInfo) -> LedgerRow:
         read_records(selection.folder / QUESTIONS, Query),
         read_records(run.folder / ANSWERS, Answer),
         simulated=bool(run.extra.get("simulated")),
+        role=_role(selection.name.partition("-")[2], project.settings.strategy),
     )
 
 

@@ -17,34 +17,59 @@ from frugalseg.workflow.train import adapt, retrain
 CONTROL = "random_patches"  # the paper's control: as many points in randomly chosen cells
 
 
-def run(project: Project, simulate: bool, options: Options) -> dict[str, Any]:
-    """Run source_only, the project's method, selection, answers, retraining, evaluation and report.
+def run(project: Project, simulate: bool, options: Options, rounds: int | None = None) -> dict[str, Any]:
+    """Run source_only, the project's method, the rounds (default: as many as the project's), and the report.
+
+    A round is selection, answers, retraining and evaluation; each goes on from the network of the round before.
 
     Returns:
-        mIoU of each scored model (`source_only`, `adapted`, `retrained` and, with `control`, `control`), the report's
-        path, and where people's answers are due (`answers_due`) if that is why it stopped.
+        mIoU of each scored model (`source_only`, `adapted`, `retrained` and, with `control`, `control`), `rounds` with
+        one entry a round, the report's path, and where people's answers are due (`answers_due`) if that is why it
+        stopped.
     """
-    settings = project.settings
+    settings, count = project.settings, rounds or project.settings.rounds
     plan = replace(options, config=None, overrides=())
     if options.dry_run:
-        return {"stages": _plan(project)}
-    found: dict[str, Any] = {}
+        return {"stages": _plan(project, count)}
+    found: dict[str, Any] = {"rounds": []}
     start = adapt(project, "source_only", None, plan) if project.has("source") else _given_model(project, plan)
     _score(project, "source_only", start, found, plan)
     if project.has("source") and settings.adapt_method != "source_only":
         start = adapt(project, settings.adapt_method, start.where, plan)
         _score(project, "adapted", start, found, plan)
-    strategies = {"retrained": settings.strategy} | ({"control": CONTROL} if settings.control else {})
-    for name, strategy in strategies.items():
-        selection = select(project, strategy, None, start.where, plan).where
-        answers = label(project, True, selection, plan).where if simulate else _answers(project, selection)
-        if answers is None:
-            found["answers_due"] = str(selection)
+    series = {"retrained": settings.strategy} | ({"control": CONTROL} if settings.control else {})
+    for name, strategy in series.items():
+        if not _run_rounds(project, name, strategy, count, start, simulate, found, plan):
             break
-        trained = retrain(project, settings.retrain_method, start.where, answers, plan)
-        _score(project, name, trained, found, plan)
     found["report"] = str(report_stage(project, plan).where / "report.html")
     return found
+
+
+def _run_rounds(
+    project: Project,
+    name: str,
+    strategy: str,
+    count: int,
+    start: StageResult,
+    simulate: bool,
+    found: dict[str, Any],
+    options: Options,
+) -> bool:
+    """Run one series of rounds; return whether all were run: where people's answers are due it stops."""
+    for number in range(1, count + 1):
+        options.say(f"{strategy}: round {number} of {count}.")
+        selection = select(project, strategy, None, start.where, options)
+        answers = label(project, True, selection.where, options).where if simulate else _answers(project, selection)
+        if answers is None:
+            found["answers_due"] = str(selection.where)
+            return False
+        start = retrain(project, project.settings.retrain_method, start.where, answers, options)
+        _score(project, name, start, found, options)
+        given = project.run(str(answers)).extra
+        row = {"series": name, "round": number, "strategy": strategy, "answers": given["answers"]}
+        row |= {"human_seconds": given["human_seconds"], "miou": found.get(name)}
+        found["rounds"].append(row)
+    return True
 
 
 def _given_model(project: Project, options: Options) -> StageResult:
@@ -65,14 +90,18 @@ def _score(project: Project, name: str, trained: StageResult, found: dict[str, A
         found[name] = evaluate_stage(project, trained.where, options).found["miou"]
 
 
-def _answers(project: Project, selection: Path) -> Path | None:
+def _answers(project: Project, selection: StageResult) -> Path | None:
     """Return the newest stage that holds answers to the questions of `selection`, or None."""
-    found = [run.folder for run in project.list() if run.name == "label" and run.input("questions") == selection]
+    labels = [run for run in project.list() if run.name == "label" and run.has_input("questions")]
+    found = [run.folder for run in labels if run.input("questions") == selection.where]
     return found[-1] if found else None
 
 
-def _plan(project: Project) -> list[str]:
+def _plan(project: Project, rounds: int) -> list[str]:
     settings = project.settings
-    stages = ["adapt source_only", f"adapt {settings.adapt_method}"] if project.has("source") else ["the checkpoint"]
-    stages += [f"select {settings.strategy} {settings.budget}", "label", f"retrain {settings.retrain_method}"]
-    return [*dict.fromkeys(stages), "evaluate each model" if project.has("validation") else "", "report"]
+    models = ["adapt source_only", f"adapt {settings.adapt_method}"] if project.has("source") else ["the checkpoint"]
+    one = [f"select {settings.strategy} {settings.budget}", "label", f"retrain {settings.retrain_method}"]
+    stages = list(dict.fromkeys(models))
+    for number in range(1, rounds + 1):
+        stages += one if rounds == 1 else [f"round {number}: {stage}" for stage in one]
+    return [*stages, *(["evaluate each model"] if project.has("validation") else []), "report"]

@@ -4,6 +4,7 @@ import shlex
 from typing import Any
 
 from frugalseg.workflow.project import DOMAINS, IMPORT, Project
+from frugalseg.workflow.rounds import Round, is_control, rounds
 
 
 def status(project: Project) -> dict[str, Any]:
@@ -20,13 +21,14 @@ def status(project: Project) -> dict[str, Any]:
             domain: count for domain in DOMAINS if project.has(domain) and (count := project.quarantined(domain))
         },
         "stages": stages,
+        "rounds": [_round_row(one) for one in rounds(project)],
         "human_seconds": sum(run.extra.get("human_seconds", 0.0) for run in project.list()),
         "next": next_command(project),
     }
 
 
-def next_command(project: Project) -> str:
-    """Return the command that carries the project on."""
+def next_command(project: Project, budget: str | None = None) -> str:
+    """Return the command that carries the project on; with a `budget` the next round asks for that much."""
     names = [run.name for run in project.list()]
     folder = shlex.quote(str(project.folder))
     stages = [
@@ -47,7 +49,30 @@ def next_command(project: Project) -> str:
     if stages[-1].startswith("retrain") and not names[-1].startswith("report"):
         scored = names[-1].startswith("evaluate") or not project.has("validation")
         return f"frugalseg report {folder}" if scored else f"frugalseg evaluate {folder} && frugalseg report {folder}"
-    return f"frugalseg select {folder} --strategy {project.settings.strategy}"
+    if budget is None and stages[-1].startswith("retrain") and _all_rounds_done(project):
+        return f"frugalseg plan {folder} --budget {project.settings.budget}"
+    more = f" --budget {budget}" if budget and budget != project.settings.budget else ""
+    return f"frugalseg select {folder} --strategy {project.settings.strategy}{more}"
+
+
+def _all_rounds_done(project: Project) -> bool:
+    """Return whether the project's own series has as many trained rounds as it is to have."""
+    own = project.settings.strategy
+    done = [one.number for one in rounds(project) if one.model and not is_control(one.strategy, own)]
+    return max(done, default=0) >= project.settings.rounds
+
+
+def _round_row(one: Round) -> dict[str, Any]:
+    answered, scored = one.labels, one.evaluation
+    return {
+        "round": one.number,
+        "strategy": one.strategy,
+        "questions": one.selection.extra["questions"],
+        "answers": answered.extra["answers"] if answered else 0,
+        "human_seconds_planned": one.selection.extra.get("human_seconds_planned"),
+        "human_seconds": answered.extra["human_seconds"] if answered else 0.0,
+        "miou": scored.extra["miou"] if scored else None,
+    }
 
 
 def _headline(extra: dict[str, Any]) -> dict[str, Any]:

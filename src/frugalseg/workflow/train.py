@@ -190,7 +190,7 @@ class _Training:
         frames = project.manifest(_target_domain(self.config)).frames
         if self.answers is not None:
             frames = answered(project, self.answers, frames)
-            human = Human(self.answers / PARTIAL, cells_by_key(project, self.answers))
+            human = Human(self.answers / PARTIAL, cells_by_key(self.answers))
         return DomainData(
             source=self._source(),
             target=FramePool(frames),

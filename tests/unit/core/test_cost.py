@@ -157,3 +157,12 @@ def test_answers_given_twice_count_twice():
 def test_an_answer_to_nothing_is_refused():
     with pytest.raises(AnswerError, match="answer to q of ann: there is no such query"):
         Ledger.of([], [Answer("q", Verdict.SKIP, None, "ann", 2.0)])
+
+
+@pytest.mark.parametrize("text", ["30points", "2.5points/image", "90s", "15min", "1images", "20%images"])
+@pytest.mark.parametrize("points", [1, 3, 7])
+def test_less_leaves_exactly_the_other_points(text, points):
+    budget = Budget.parse(text)
+    left = budget.less(points, 12, COST)
+    assert left.total_points(12, COST) == budget.total_points(12, COST) - points
+    assert (left.kind is BudgetKind.POINTS) == (budget.kind in (BudgetKind.POINTS, BudgetKind.POINTS_PER_IMAGE))

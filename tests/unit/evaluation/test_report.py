@@ -98,6 +98,7 @@ def test_every_section_is_there(html, data):
     ids = {attributes["id"] for tag, attributes in page.tags if tag == "section"}
     assert ids == {
         "curve",
+        "selection-paid",
         "models",
         "classes",
         "mixups",
@@ -108,7 +109,7 @@ def test_every_section_is_there(html, data):
         "environment",
     }
     anchors = {attributes["href"][1:] for tag, attributes in page.tags if tag == "a"}
-    assert anchors <= ids and len(anchors) == 8
+    assert anchors <= ids and len(anchors) == 9
     for words in ("Toy city", "50points/image", "Answers were simulated.", "frugalseg adapt 'my city'", "1 May 2026",
                   "rounds = 3", 'name = "x"', "seed 7", "ab12", "val_0", "frequent (2)", "upper bound"):  # fmt: skip
         assert words in page.text, words

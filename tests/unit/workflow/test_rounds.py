@@ -1,0 +1,185 @@
+"""How rounds hang together: earlier answers, people's seconds, costs measured on people; no network is trained here."""
+
+from pathlib import Path
+
+import pytest
+
+from frugalseg.core.codec import read_label_png
+from frugalseg.core.records import Answer, Point, Query, QueryKind, Region, Verdict
+from frugalseg.core.table import write_records
+from frugalseg.data.toycity import write_dataset
+from frugalseg.evaluation.surprise import Guess
+from frugalseg.workflow.evidence import replies
+from frugalseg.workflow.label import cells_by_key, write_round
+from frugalseg.workflow.plan import TOO_FEW, plan
+from frugalseg.workflow.project import GUESSES, MODEL, QUESTIONS, Project, init_project
+from frugalseg.workflow.rounds import (
+    EARLIER,
+    AskedPoint,
+    asked_before,
+    chain,
+    cost_model,
+    human_seconds,
+    learned_from,
+    own_model,
+    rounds,
+)
+from frugalseg.workflow.stage import Options, run_stage
+
+QUIET = Options(quiet=True)
+
+
+class World:
+    """A project whose stages hold what the tests say, and nothing more."""
+
+    def __init__(self, root: Path) -> None:
+        write_dataset(root / "target", "street", 1, 2, 1, (16, 24))
+        self.project = init_project(root / "project", {"target": f"folder:{root / 'target'}"}, None)
+        self.key = self.project.manifest("target").frames[0].key
+
+    def model(self, name: str, start: Path | None = None, answers: Path | None = None) -> Path:
+        def work(folder: Path) -> dict:
+            (folder / MODEL).mkdir(exist_ok=True)
+            (folder / MODEL / "weights").write_text(f"{name}{start}{answers}")
+            return {}
+
+        inputs = {"model": start / MODEL} if start else {}
+        inputs |= {"answers": answers} if answers else {}
+        return run_stage(self.project, name, inputs, {}, work, QUIET).where
+
+    def select(self, model: Path, points: list[tuple[int, int]], strategy: str = "ripu") -> Path:
+        queries = [
+            Query(f"{strategy}{model.name}{r},{c}", self.key, QueryKind.POINT, strategy, 0.0, Point(r, c), self.cell(r))
+            for r, c in points
+        ]
+
+        def work(folder: Path) -> dict:
+            write_records(folder / QUESTIONS, queries, Query)
+            write_records(folder / GUESSES, [Guess(query.id, 1, False) for query in queries], Guess)
+            return {"questions": len(queries)}
+
+        earlier = learned_from(model)
+        inputs = {"model": model / MODEL} | ({EARLIER: earlier} if earlier else {})
+        return run_stage(self.project, f"select-{strategy}", inputs, {"n": len(points)}, work, QUIET).where
+
+    def cell(self, row: int) -> Region:
+        return Region(row // 4 * 4, 0, 4, 24)
+
+    def label(self, selection: Path, said: list[int | None], seconds: float = 4.0, simulated: bool = False) -> Path:
+        from frugalseg.core.table import read_records
+
+        queries = read_records(selection / QUESTIONS, Query)
+        answers = [
+            Answer(query.id, Verdict.AMBIGUOUS if c is None else Verdict.CLASS, c, "ann", seconds)
+            for query, c in zip(queries, said, strict=True)
+        ]
+
+        def work(folder: Path) -> dict:
+            return write_round(self.project, selection, answers, folder, simulated)
+
+        run = self.project.run(str(selection))
+        inputs = {"questions": selection} | ({EARLIER: run.input(EARLIER)} if run.has_input(EARLIER) else {})
+        return run_stage(self.project, "label", inputs, {"said": said}, work, QUIET).where
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_two_rounds_fold_into_one_label_and_the_last_answer_counts(world):
+    start = world.model("adapt-cbst")
+    first = world.label(world.select(start, [(0, 0), (0, 1), (5, 5)]), [2, 3, 4])
+    trained = world.model("retrain-point_da", start, first)
+    second = world.label(world.select(trained, [(0, 1), (0, 2), (5, 5)]), [1, None, None])
+    label = read_label_png(second / "partial" / "labels" / f"{world.key}.png")
+    assert [int(label[p]) for p in ((0, 0), (0, 1), (0, 2), (5, 5))] == [2, 1, 255, 255], "a class can be taken back"
+    assert [run.folder for run in chain(second)] == [first, second]
+    assert cells_by_key(second) == {world.key: (Region(0, 0, 4, 24), Region(4, 0, 4, 24))}
+    assert cells_by_key(first) == {world.key: (Region(0, 0, 4, 24), Region(4, 0, 4, 24))}
+    other = world.project.manifest("target").frames[1].key
+    assert (read_label_png(second / "partial" / "labels" / f"{other}.png") == 255).all()
+
+
+def test_what_was_asked_before_comes_with_the_last_verdict(world):
+    start = world.model("adapt-cbst")
+    first = world.label(world.select(start, [(0, 0), (0, 1)]), [2, None])
+    assert asked_before(chain(first)) == {
+        world.key: (AskedPoint(0, 0, Verdict.CLASS), AskedPoint(0, 1, Verdict.AMBIGUOUS))
+    }
+    trained = world.model("retrain-point_da", start, first)
+    second = world.label(world.select(trained, [(0, 0)]), [None])
+    assert asked_before(chain(second))[world.key][0] == AskedPoint(0, 0, Verdict.AMBIGUOUS)
+    assert asked_before(chain(None)) == {}
+
+
+def test_seconds_add_up_over_rounds_and_series_do_not_mix(world):
+    start = world.model("adapt-cbst")
+    first = world.label(world.select(start, [(0, 0), (0, 1)]), [2, 3], seconds=5.0)
+    one = world.model("retrain-point_da", start, first)
+    control = world.label(world.select(start, [(9, 9)], "random_points"), [1], seconds=7.0)
+    other = world.model("retrain-point_da", start, control)
+    second = world.label(world.select(one, [(1, 1)]), [1], seconds=6.0)
+    two = world.model("retrain-point_da", one, second)
+    again = world.model("retrain-point_da", start, second)  # all answers, but from the first network
+    assert [human_seconds(stage) for stage in (start, one, other, two, again)] == [0, 10, 7, 16, 16]
+    assert learned_from(two) == second and learned_from(start) is None
+    assert [(one.number, one.strategy) for one in rounds(world.project)] == [
+        (1, "ripu"),
+        (1, "random_points"),
+        (2, "ripu"),
+    ]
+
+
+def test_the_own_model_is_no_control(world):
+    start = world.model("adapt-cbst")
+    assert own_model(world.project) == start
+    own = world.model("retrain-point_da", start, world.label(world.select(start, [(0, 0)]), [2]))
+    world.model("retrain-point_da", start, world.label(world.select(start, [(9, 9)], "random_points"), [1]))
+    assert own_model(world.project) == own
+
+
+def test_people_are_measured_and_simulated_answers_never_mix_with_theirs(world):
+    start = world.model("adapt-cbst")
+    points = [(row, column) for row in range(5) for column in range(12)]
+    world.label(world.select(start, points), [1] * 60, seconds=9.0, simulated=True)
+    rehearsal = cost_model(world.project)
+    assert rehearsal.simulated and rehearsal.model.point_s == pytest.approx((60 * 9 + 30 * 3) / 90)
+    world.label(world.select(start, points, "margin"), [1] * 40 + [None] * 20, seconds=6.0)
+    people = cost_model(world.project)
+    assert not people.simulated and people.measured["point"].answers == 60
+    assert people.model.point_s == pytest.approx((60 * 6 + 30 * 3) / 90)
+    assert "boundary_point" not in people.measured, "20 answers are too few"
+
+
+def test_answers_meet_what_the_model_had_said(world):
+    start = world.model("adapt-cbst")
+    label = world.label(world.select(start, [(0, 0), (0, 1), (0, 2)]), [1, 2, None])
+    found = replies([world.project.run(str(label))])["ripu"]
+    assert [reply.surprise for reply in found] == [False, True, False]
+
+
+def test_a_plan_before_any_model_and_its_budget(world):
+    found = plan(Project.open(world.project.folder), "60s")
+    assert found["human_seconds"] == 60 and found["advice"] == TOO_FEW
+    row = next(row for row in found["strategies"] if row["strategy"] == "entropy_patches")
+    assert (row["points"], row["control_points"], row["cells"], row["per_image"]) == (20, 2, 4, 10)
+    assert {row["kind"]: row["count"] for row in found["kinds"]} == {
+        "single pixel": 20,
+        "a 64x64 cell": 2,
+        "review of one mask": 2,
+        "full image": 0,
+    }
+    assert found["next"].startswith("frugalseg init"), "there is nothing to train from"
+
+
+def test_a_plan_uses_what_people_took(world):
+    start = world.model("adapt-cbst")
+    points = [(row, column) for row in range(10) for column in range(12)]
+    world.label(world.select(start, points, "entropy_patches"), [1] * 60 + [None] * 60, seconds=6.0)
+    found = plan(world.project, "10min")
+    used_s = (120 * 6 + 30 * 3) / 150
+    assert found["cost"]["point_s"] == pytest.approx(used_s)
+    row = next(row for row in found["strategies"] if row["strategy"] == "entropy_patches")
+    assert row["points"] == int(600 / used_s) and row["unnamed_share"] == 0.5 and row["answers_so_far"] == 120
+    assert row["seconds_each"] == pytest.approx((120 * 6 + 30 * used_s) / 150)
