@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.acquisition.view import FrameView
-from frugalseg.core.chance import key_hash, seed_for
+from frugalseg.core.chance import key_hash, pixel_hash, seed_for
 from frugalseg.core.errors import BudgetError, DataError
 from frugalseg.core.records import Point, Query, QueryKind, Region
 
 NO_CELL = -1
 CANDIDATE = np.dtype([("row", "<i4"), ("column", "<i4"), ("cell", "<i4"), ("score", "<f4")])
 Candidates = NDArray[Any]  # one-dimensional, of dtype CANDIDATE
+SCORE_SPAN = 4.0  # no score spans more
 FIXED_POINT = 2.0**30  # 64 million pixels of entropy 1 still sum to 2^56
 
 
@@ -128,6 +129,26 @@ def draw_in_cells(
     return np.concatenate(drawn)
 
 
+def best(
+    view: FrameView, score_HW: NDArray[np.float32], count: int, last_HW: NDArray[np.bool_] | None = None
+) -> Candidates:
+    """Return the `count` askable pixels of highest score, the highest first, ties by hash of (key, pixel).
+
+    Pixels where `last_HW` is True come after all others.
+    """
+    flat = view.candidates()
+    score = score_HW.ravel()[flat]
+    wanted = score if last_HW is None else score - np.float32(SCORE_SPAN) * last_HW.ravel()[flat]
+    if 0 < count < len(flat):
+        kept = wanted >= np.partition(wanted, len(flat) - count)[len(flat) - count]
+        flat, score, wanted = flat[kept], score[kept], wanted[kept]
+    order = np.lexsort((pixel_hash(view.key, flat), -wanted))[:count]
+    candidates: Candidates = np.zeros(len(order), CANDIDATE)
+    candidates["row"], candidates["column"] = np.divmod(flat[order], view.size_HW[1])
+    candidates["cell"], candidates["score"] = NO_CELL, score[order]
+    return candidates
+
+
 class Shortlist:
     """The candidates of all frames, and in the end the `total` best placed of them as questions.
 
@@ -150,6 +171,16 @@ class Shortlist:
         if view.key in self._offers:
             raise DataError(f"{self._strategy}: frame {view.key} was scored twice. Give every frame once.")
         self._offers[view.key] = view.size_HW, candidates[: self.depth].copy()
+
+    def merge(self, other: "Shortlist") -> None:
+        """Take over the candidates of frames that another shortlist was offered.
+
+        Raises:
+            DataError: both saw the same frame.
+        """
+        if twice := sorted(self._offers.keys() & other._offers.keys()):
+            raise DataError(f"{self._strategy}: frame {twice[0]} was scored twice. Give every frame once.")
+        self._offers |= other._offers
 
     def queries(self) -> list[Query]:
         """Return as many questions as the budget pays for, in key order, then in the order of the candidates.

@@ -198,6 +198,24 @@ SELECTORS = {
         "frugalseg.acquisition.random_points:RandomPoints",
         "frugalseg.acquisition.random_points:RandomPointsConfig",
     ),
+    "margin": Entry(
+        "the pixels where the two most probable classes are closest",
+        "Scheffer et al., 2001",
+        "frugalseg.acquisition.margin:Margin",
+        "frugalseg.acquisition.margin:MarginConfig",
+    ),
+    "class_balanced": Entry(
+        "as many points of each predicted class, away from predicted boundaries",
+        "ours",
+        "frugalseg.acquisition.class_balanced:ClassBalanced",
+        "frugalseg.acquisition.class_balanced:ClassBalancedConfig",
+    ),
+    "expected_gain": Entry(
+        "drawn by doubt x answerability per second of human time, balanced over predicted classes",
+        "ours",
+        "frugalseg.acquisition.expected_gain:ExpectedGain",
+        "frugalseg.acquisition.expected_gain:ExpectedGainConfig",
+    ),
 }
 
 BENCHES = {

@@ -9,15 +9,11 @@ from PIL import Image
 from frugalseg.acquisition.view import FrameView
 from frugalseg.core.chance import key_hash
 from frugalseg.core.cost import Budget, CostModel
-from frugalseg.core.records import Frame, Query
+from frugalseg.core.records import Query
 from frugalseg.core.table import write_records
-from frugalseg.data.batches import ImageCache
-from frugalseg.data.masks import askable
-from frugalseg.models.store import load_model, read_model_info
-from frugalseg.training.losses import entropy_NHW
-from frugalseg.training.predict import Predictor
 from frugalseg.workflow import catalog
 from frugalseg.workflow.project import MODEL, QUESTIONS, Project
+from frugalseg.workflow.scoring import views
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 SHOWN_FRAMES = 12  # whose entropy maps are kept for the report
@@ -51,8 +47,10 @@ def select(
     def work(folder: Path) -> dict[str, Any]:
         selector = entry.load()(config, parsed, len(target), cost, project.settings.seed)
         shown = sorted(target.frames, key=lambda frame: key_hash(frame.key))[:SHOWN_FRAMES]
-        for view in _views(start / MODEL, target.frames, options):
+        for number, view in enumerate(views(start / MODEL, target.frames, selector.needs), 1):
             selector.see(view)
+            if number % 100 == 0:
+                options.say(f"select {number}/{len(target)}")
             if any(view.key == frame.key for frame in shown):
                 _keep_entropy(folder, view)
         queries = selector.finish()
@@ -60,18 +58,6 @@ def select(
         return {**found, "questions": len(queries), "frames": len({query.key for query in queries})}
 
     return run_stage(project, f"select-{strategy}", inputs, settings, work, options, seed=project.settings.seed)
-
-
-def _views(model: Path, frames: tuple[Frame, ...], options: Options) -> Any:
-    network, info = load_model(model), read_model_info(model)
-    predictor = Predictor(network, (info["input_height"], info["input_width"]))
-    cache = ImageCache(0)
-    for number, (frame, logits_CHW) in enumerate(predictor.frames(frames, cache.read), 1):
-        if number % 100 == 0:
-            options.say(f"select {number}/{len(frames)}")
-        entropy = entropy_NHW(logits_CHW[None])[0].cpu().numpy()
-        prediction = logits_CHW.argmax(dim=0).cpu().numpy().astype(np.uint8)
-        yield FrameView(frame.key, entropy, prediction, askable(frame))
 
 
 def _keep_entropy(folder: Path, view: FrameView) -> None:
