@@ -17,7 +17,6 @@ in one region of a frame, also those of earlier rounds, the n-th waits 1 + r (n 
 frame, and for a frame that looks like others of its drive.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -100,7 +99,7 @@ class ExpectedGain:
         race[distance_HW.ravel()[flat] <= config.boundary_px] /= LEAST
         lanes = classes.astype(np.int16) * 2 + exploring
         regions = Regions(self._grid, view)
-        kept, order = draw(lanes, race, lambda at: regions.of(flat[at]), regions.earlier, config, self._pool.per_frame)
+        kept, order = draw(lanes, race, regions.number[flat], regions, config, self._pool.per_frame)
         self._pool.offer(view, lanes[kept], flat[kept], order, value[kept])
         sums = np.bincount(classes, np.rint(value.astype(np.float64) * FIXED_POINT))
         for class_id in np.flatnonzero(sums).tolist():
@@ -163,66 +162,40 @@ def class_share(mass: float, class_balance: float, importance: float) -> float:
 
 
 class Regions:
-    """The regions of a frame, and how often each class was asked in each before."""
+    """The regions of a frame, numbered row by row, and how often each class was asked about in each before."""
 
     def __init__(self, grid: Grid, view: FrameView) -> None:
-        self._down, self._across = grid.edges(view.size_HW)
-        self._width, self._classes = view.size_HW[1], view.prediction_HW.ravel()
-        self._count = (len(self._down) - 1) * (len(self._across) - 1)
-        asked = np.array([asked.point.row * self._width + asked.point.column for asked in view.asked], np.int64)
-        self._asked = np.bincount(self.of(asked), minlength=256 * self._count)
-
-    def of(self, flat: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Return a number for each pixel's predicted class and region."""
-        rows, columns = np.divmod(flat, self._width)
-        region = np.searchsorted(self._down, rows, side="right") - 1
-        region = region * (len(self._across) - 1) + np.searchsorted(self._across, columns, side="right") - 1
-        group: NDArray[np.int64] = self._classes[flat].astype(np.int64) * self._count + region
-        return group
-
-    def earlier(self, groups: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return how often each class was asked before in each region, and in the frame."""
-        by_class = self._asked.reshape(256, self._count).sum(axis=1)
-        return self._asked[groups], by_class[groups // self._count]
+        down, across = grid.edges(view.size_HW)
+        self.count = (len(down) - 1) * (len(across) - 1)
+        number_HW = np.arange(self.count, dtype=np.int32).reshape(len(down) - 1, len(across) - 1)
+        self.number = number_HW.repeat(np.diff(down), axis=0).repeat(np.diff(across), axis=1).ravel()  # of each pixel
+        asked = np.array([asked.point.row * view.size_HW[1] + asked.point.column for asked in view.asked], np.int64)
+        group = view.prediction_HW.ravel()[asked].astype(np.int64) * self.count + self.number[asked]
+        self.asked = np.bincount(group, minlength=256 * self.count).reshape(256, self.count)  # classes x regions
 
 
 def draw(
     lanes: NDArray[np.int16],
     race: NDArray[np.float32],
-    groups: Callable[[NDArray[np.int64]], NDArray[np.int64]],
-    earlier: Callable[[NDArray[np.int64]], tuple[NDArray[np.int64], NDArray[np.int64]]],
+    region: NDArray[np.int32],
+    regions: Regions,
     config: ExpectedGainConfig,
     count: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the first `count` positions of each lane, in order, and when each of them comes.
+    """Return the first `count` positions of each lane (2 x class + exploring), in order, and when each of them comes.
 
-    A pixel comes when its `race` time times 1 + r n is up, n being the number of those of its lane and group before it
-    and `earlier`. No factor is below 1, so the first by race time are enough as soon as `count` of a lane come before
-    the race time of its last.
+    A pixel comes when its `race` time times 1 + r n is up, n being the number of questions about its class and region
+    that come before it in its lane or came in earlier rounds.
     """
-    enough = 4 * count
-    while True:
-        kept = first(lanes, race, enough)
-        kept = kept[np.lexsort((kept, race[kept]))]
-        group = groups(kept)
-        in_region, in_frame = earlier(group)
-        waits = race[kept] * (1 + config.region_redundancy * (ranks(group * 2 + lanes[kept] % 2) + in_region))
-        if len(kept) == len(race) or _settled(lanes[kept], race[kept], waits, count, enough):
-            break
-        enough *= 4
-    order = np.lexsort((kept, waits, lanes[kept]))
+    groups = lanes.astype(np.int32) * regions.count + region
+    if len(groups) and groups.max() < 2**16:
+        groups = groups.astype(np.uint16)  # sorted by radix
+    kept = first(groups, race, count)  # who is not among these of his region is not among the first of his lane
+    kept = kept[np.lexsort((kept, race[kept]))]
+    earlier = regions.asked[lanes[kept] // 2, region[kept]]
+    waits = race[kept] * (1 + config.region_redundancy * (ranks(groups[kept]) + earlier))
+    order = np.lexsort((waits, lanes[kept]))  # a stable sort
     place = ranks(lanes[kept[order]])
-    order = order[place < count]
-    waits = waits[order] * (1 + config.frame_redundancy * (place[place < count] + in_frame[order]))
-    return kept[order], waits.astype(np.float32)
-
-
-def _settled(
-    lanes: NDArray[np.int16], race: NDArray[np.float32], waits: NDArray[np.float64], count: int, enough: int
-) -> bool:
-    """Return whether the first `count` of every lane that was cut short can no longer change."""
-    for lane in np.unique(lanes).tolist():
-        mine = lanes == lane
-        if int(mine.sum()) >= enough and np.partition(waits[mine], count - 1)[count - 1] > race[mine].max():
-            return False
-    return True
+    order, place = order[place < count], place[place < count]
+    in_frame = place + regions.asked.sum(axis=1)[lanes[kept[order]] // 2]
+    return kept[order], (waits[order] * (1 + config.frame_redundancy * in_frame)).astype(np.float32)

@@ -21,7 +21,7 @@ from frugalseg.core.records import Point, Query, QueryKind
 # the pixel's hash, so that ties fall as they do whatever came first.
 OFFER = np.dtype([("place", "<u8"), ("frame", "<i4"), ("flat", "<i4"), ("score", "<f4")])
 Offers = NDArray[Any]  # one-dimensional, of dtype OFFER
-FEWEST = 256  # a frame may offer at least so many of a stratum, or twice an even share of the budget
+FEWEST = 128  # a frame may offer at least so many of a stratum, or twice an even share of the budget
 SLACK = 1.25  # how much more than the best `total` of a stratum are held before the rest is dropped
 RARE = 1e-12  # the weight of a stratum of none: asked only when nothing else is left
 
