@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from frugalseg.acquisition.view import MARGIN, SECOND, FrameView
+from frugalseg.acquisition.view import MARGIN, SECOND, Asked, FrameView
 from frugalseg.core.chance import generator
 from frugalseg.core.config import describe
 from frugalseg.core.cost import Budget, CostModel
 from frugalseg.core.errors import BudgetError, DataError
-from frugalseg.core.records import QueryKind
+from frugalseg.core.records import QueryKind, Verdict
 from frugalseg.workflow import catalog
 
 pytestmark = pytest.mark.parametrize("name", sorted(catalog.SELECTORS))
@@ -196,6 +196,17 @@ def test_pixels_asked_before_can_be_taken_out(name):
                 askable[query.point.row, query.point.column] = False
         again.append(replace(view, askable_HW=askable))
     second = select(name, shown=again)
+    assert len(second) == len(first)
+    assert {(query.key, query.point) for query in second}.isdisjoint((query.key, query.point) for query in first)
+
+
+def test_what_was_asked_in_an_earlier_round_is_not_asked_again(name):
+    first = select(name, shown=blocks())
+    verdicts = [*Verdict, None]
+    by_key = {}
+    for number, query in enumerate(first):
+        by_key.setdefault(query.key, []).append(Asked(query.point, verdicts[number % len(verdicts)]))
+    second = select(name, shown=[replace(view, asked=tuple(by_key[view.key])) for view in blocks()])
     assert len(second) == len(first)
     assert {(query.key, query.point) for query in second}.isdisjoint((query.key, query.point) for query in first)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeFloat
 
 from frugalseg.acquisition.grid import Grid
-from frugalseg.acquisition.maps import edge_distance, trust
+from frugalseg.acquisition.maps import Glance, edge_distance, trust, twins
 from frugalseg.acquisition.pool import Pool, first, ranks
 from frugalseg.acquisition.view import MARGIN, SECOND, FrameView
 from frugalseg.core.chance import pixel_hash, uniform
@@ -62,6 +62,15 @@ class ExpectedGainConfig(Config):
         1.0, ge=0, description="r for questions about one class in one region of a frame; 0 = no discount"
     )
     frame_redundancy: float = Field(0.25, ge=0, description="r for questions about one class in one frame")
+    twin_redundancy: float = Field(
+        0.25, ge=0, description="r for questions about frames of one drive that look alike; 0 = no discount"
+    )
+    twin_tolerance: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="frames of one drive look alike if at most this share of them is predicted otherwise",
+    )
     rows: int = Field(4, ge=1, le=4096, description="rows of regions over the frame")
     columns: int = Field(8, ge=1, le=4096, description="columns of regions over the frame")
     ambiguous_radius_px: float = Field(
@@ -80,6 +89,7 @@ class ExpectedGain:
         self._grid = Grid(config.rows, config.columns)
         self._pool = Pool(STRATEGY, seed, budget.total_points(frames, cost), frames)
         self._mass: dict[int, int] = {}  # by class: the sum of its pixels' values
+        self._glances: list[Glance] = []
 
     @property
     def needs(self) -> frozenset[str]:
@@ -101,6 +111,7 @@ class ExpectedGain:
         regions = Regions(self._grid, view)
         kept, order = draw(lanes, race, regions.number[flat], regions, config, self._pool.per_frame)
         self._pool.offer(view, lanes[kept], flat[kept], order, value[kept])
+        self._glances.append(Glance.at(view))
         sums = np.bincount(classes, np.rint(value.astype(np.float64) * FIXED_POINT))
         for class_id in np.flatnonzero(sums).tolist():
             self._mass[class_id] = self._mass.get(class_id, 0) + int(sums[class_id])
@@ -118,6 +129,7 @@ class ExpectedGain:
     def merge(self, other: "ExpectedGain") -> None:
         """Take over what `other` saw."""
         self._pool.merge(other._pool)
+        self._glances += other._glances
         for class_id, mass in other._mass.items():
             self._mass[class_id] = self._mass.get(class_id, 0) + mass
 
@@ -128,7 +140,10 @@ class ExpectedGain:
             share = class_share(mass / FIXED_POINT, self.config.class_balance, self._importance(class_id))
             weights[2 * class_id] = share * (1 - self.config.explore)
             weights[2 * class_id + 1] = share * self.config.explore
-        return self._pool.queries(weights)
+        earlier = twins(self._glances, self.config.twin_tolerance)
+        return self._pool.queries(
+            weights, {key: 1 + self.config.twin_redundancy * n for key, n in earlier.items() if n}
+        )
 
     def _importance(self, class_id: int) -> float:
         return self.config.importance[class_id] if class_id < len(self.config.importance) else 1.0

@@ -1,12 +1,16 @@
-"""Maps of one frame that several selectors weigh: distance to predicted edges, past doubts, a small descriptor."""
+"""What several selectors weigh: distance to predicted edges, past doubts, and which frames look alike."""
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.acquisition.view import FrameView
+from frugalseg.core.chance import key_hash
 from frugalseg.core.records import Verdict
 
+LATTICE_HW = (16, 32)  # where a frame is looked at to tell whether another looks alike; 512 bytes a frame
 REACH = 3  # radii; further away a Gaussian of height 1 is below 0.012
 
 
@@ -52,3 +56,41 @@ def trusted(score_HW: NDArray[np.float32], view: FrameView, radius_px: float) ->
     """Return the scores, lower around past ambiguous answers."""
     trust_HW = trust(view, radius_px)
     return score_HW if trust_HW is None else score_HW * trust_HW
+
+
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """What is kept of a frame to tell whether another looks like it."""
+
+    key: str
+    sequence: str
+    asked_before: bool
+    classes: NDArray[np.uint8]  # predicted at the centres of a lattice
+
+    @classmethod
+    def at(cls, view: FrameView) -> "Glance":
+        """Look at a frame."""
+        rows, columns = (
+            ((np.arange(count) + 0.5) * length / count).astype(np.int64)
+            for count, length in zip(LATTICE_HW, view.size_HW, strict=True)
+        )
+        return cls(view.key, view.sequence, bool(view.asked), view.prediction_HW[np.ix_(rows, columns)].ravel())
+
+
+def twins(glances: list[Glance], tolerance: float) -> dict[str, int]:
+    """Return by key how many frames of the same drive that come before look alike: differ at most in `tolerance`.
+
+    That is the share of the lattice where another class is predicted. Frames that were asked about before come first,
+    otherwise it is the key's hash that decides, so that not always the first of a drive is the one without twins.
+    """
+    found: dict[str, int] = {}
+    ordered = sorted(glances, key=lambda glance: (not glance.asked_before, key_hash(glance.key), glance.key))
+    drives: dict[str, list[Glance]] = {}
+    for glance in ordered:
+        drives.setdefault(glance.sequence, []).append(glance)
+    for drive in drives.values():
+        seen = np.stack([glance.classes for glance in drive])
+        for number, glance in enumerate(drive):
+            differ = np.count_nonzero(seen[:number] != glance.classes, axis=1)
+            found[glance.key] = int((differ <= tolerance * seen.shape[1]).sum())
+    return found

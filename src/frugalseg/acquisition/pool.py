@@ -83,7 +83,8 @@ class Pool:
 
         Args:
             weights: Each stratum's share of the budget, in any unit; all the same by default.
-            delays: By frame, what its orders are multiplied by (1 where it is not named).
+            delays: By frame, what its orders are multiplied by (1 where it is not named), among the best `total` of
+                each stratum.
 
         Raises:
             DataError: not all frames were seen.
