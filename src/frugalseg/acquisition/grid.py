@@ -5,7 +5,7 @@ takes as many from the front as the frame's share of the budget is. So a larger 
 more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.acquisition.view import FrameView
-from frugalseg.core.chance import key_hash, pixel_hash, seed_for
+from frugalseg.core.chance import key_hash, seed_for
 from frugalseg.core.errors import BudgetError, DataError
 from frugalseg.core.records import Point, Query, QueryKind, Region
 
 NO_CELL = -1
 CANDIDATE = np.dtype([("row", "<i4"), ("column", "<i4"), ("cell", "<i4"), ("score", "<f4")])
 Candidates = NDArray[Any]  # one-dimensional, of dtype CANDIDATE
-SCORE_SPAN = 4.0  # no score spans more
 FIXED_POINT = 2.0**30  # 64 million pixels of entropy 1 still sum to 2^56
 
 
@@ -129,36 +128,18 @@ def draw_in_cells(
     return np.concatenate(drawn)
 
 
-def best(
-    view: FrameView, score_HW: NDArray[np.float32], count: int, last_HW: NDArray[np.bool_] | None = None
-) -> Candidates:
-    """Return the `count` askable pixels of highest score, the highest first, ties by hash of (key, pixel).
-
-    Pixels where `last_HW` is True come after all others.
-    """
-    flat = view.candidates()
-    score = score_HW.ravel()[flat]
-    wanted = score if last_HW is None else score - np.float32(SCORE_SPAN) * last_HW.ravel()[flat]
-    if 0 < count < len(flat):
-        kept = wanted >= np.partition(wanted, len(flat) - count)[len(flat) - count]
-        flat, score, wanted = flat[kept], score[kept], wanted[kept]
-    order = np.lexsort((pixel_hash(view.key, flat), -wanted))[:count]
-    candidates: Candidates = np.zeros(len(order), CANDIDATE)
-    candidates["row"], candidates["column"] = np.divmod(flat[order], view.size_HW[1])
-    candidates["cell"], candidates["score"] = NO_CELL, score[order]
-    return candidates
-
-
 class Shortlist:
     """The candidates of all frames, and in the end the `total` best placed of them as questions.
 
     Each frame's share is total / frames; the frames with the smallest key hashes get one more until the total is met. A
-    frame offers up to `depth` candidates, twice its share, so that the others can make up for frames that have too few
-    pixels to ask about. That is all that is kept: 32 bytes a point of the budget.
+    frame offers up to `depth` candidates, twice its share (or `at_least` so many), so that the others can make up for
+    frames that have too few pixels to ask about. That is all that is kept: 32 bytes a point of the budget.
     """
 
-    def __init__(self, strategy: str, seed: int, total: int, frames: int, grid: Grid | None = None) -> None:
-        self.depth = 2 * -(-total // max(frames, 1))
+    def __init__(
+        self, strategy: str, seed: int, total: int, frames: int, grid: Grid | None = None, at_least: int = 0
+    ) -> None:
+        self.depth = max(at_least, 2 * -(-total // max(frames, 1)))
         self._strategy, self._seed, self._total, self._frames, self._grid = strategy, seed, total, frames, grid
         self._offers: dict[str, tuple[tuple[int, int], Candidates]] = {}
 
@@ -182,8 +163,10 @@ class Shortlist:
             raise DataError(f"{self._strategy}: frame {twice[0]} was scored twice. Give every frame once.")
         self._offers |= other._offers
 
-    def queries(self) -> list[Query]:
+    def queries(self, frames_first: Collection[str] = ()) -> list[Query]:
         """Return as many questions as the budget pays for, in key order, then in the order of the candidates.
+
+        Frames whose keys are in `frames_first` share the budget among themselves; others get what they cannot take.
 
         Raises:
             DataError: not all frames were seen.
@@ -192,7 +175,9 @@ class Shortlist:
         if len(self._offers) != self._frames:
             raise DataError(f"{self._strategy}: {len(self._offers)} of {self._frames} frames scored. Score them all.")
         offered = {key: len(candidates) for key, (_, candidates) in self._offers.items()}
-        shares = exact_shares(self._total, offered)
+        shares = exact_shares(self._total, {key: count for key, count in offered.items() if key in frames_first})
+        others = {key: count for key, count in offered.items() if key not in shares}
+        shares |= exact_shares(self._total - sum(shares.values()), others)
         missing = self._total - sum(shares.values())
         if missing:
             raise BudgetError(self._shortage(missing, offered))

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from frugalseg.acquisition.grid import Shortlist, best
+from frugalseg.acquisition.grid import Shortlist
 from frugalseg.acquisition.maps import edge_distance, trusted
+from frugalseg.acquisition.picks import best
 from frugalseg.acquisition.view import MARGIN, FrameView
 from frugalseg.core.config import Config
 from frugalseg.core.cost import Budget, CostModel
