@@ -1,8 +1,8 @@
 """diverse: spread the questions over what the pool shows: over frames that do not look alike, and within each frame.
 
 Of frames of one drive that look alike (a lattice of 16 x 32 pixels is predicted nearly the same) only the first in the
-order of the keys' hashes is asked about, as long as it has pixels left. Within a frame random pixels are asked that keep
-apart from each other and from those asked before.
+order of the keys' hashes is asked about, as long as it has pixels left. Within a frame random pixels are asked that
+keep apart from each other and from those asked before.
 """
 
 from typing import ClassVar

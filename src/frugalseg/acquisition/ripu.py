@@ -1,9 +1,9 @@
 """ripu: region impurity and prediction uncertainty (Xie et al., "Towards Fewer Annotations", CVPR 2022).
 
-A pixel's region is the square of (2k + 1)² pixels around it, as far as it lies in the frame. Its impurity is the entropy
-of the predicted classes in the region, its uncertainty the mean entropy there or, as in the public code where points are
-asked, its own; the score is their product. Every frame gets its share of the budget greedily: the highest score, then
-the highest outside the squares around the picks.
+A pixel's region is the square of (2k + 1)² pixels around it, as far as it lies in the frame. Its impurity is the
+entropy of the predicted classes in the region, its uncertainty the mean entropy there or, as in the public code where
+points are asked, its own; the score is their product. Every frame gets its share of the budget greedily: the highest
+score, then the highest outside the squares around the picks.
 
 Differs: sums over regions come from summed-area tables, exact and at any k in the same time; impurity is in nats, which
 changes no order; x log x is 0 at 0 (the public code adds 1e-6). Ties are broken by a hash of (key, pixel).
