@@ -8,6 +8,9 @@ with its lines as they stand, on the processor and without files.
 
 Claim: at 2.2 % (k = 1, regions of 3 x 3) picks are equal and score + picks are at least 50 times as fast.
 
+"Times faster" begins at the logits on both sides. "Entropy given" takes what entropy and prediction cost us from both:
+every selector here gets them from the pass anyway.
+
 Equal picks are checked twice. On the same score map all picks must be the same in the same order. With each side's own
 score the public code's float32 convolutions and `log(p + 1e-6)` differ in the last digits, so near ties may change
 places: at each position the public score of our pick must be within `TOLERANCE` of the public score of theirs.
@@ -124,9 +127,11 @@ def race(checkout: Path, size_HW: tuple[int, int], classes: int, radius_px: int,
         "picks": count,
         "their score s": their_score_s,
         "their picks s": their_picks_s,
-        "our score s": our_view_s + our_score_s,
+        "our entropy s": our_view_s,
+        "our score s": our_score_s,
         "our picks s": our_picks_s,
         "times faster": (their_score_s + their_picks_s) / (our_view_s + our_score_s + our_picks_s),
+        "entropy given": (their_score_s - our_view_s + their_picks_s) / (our_score_s + our_picks_s),
         "same picks on one map": same_map,
         "same picks, own maps": sum(a == b for a, b in zip(ours, theirs, strict=True)) / count,
         "largest gap of score": gap,
@@ -155,8 +160,8 @@ def main() -> None:
     lines = [
         f"# RIPU against the public code, {size_HW[1]}x{size_HW[0]}, {arguments.classes} classes, 2.2 %",
         "",
-        f"{date.today().isoformat()}, frugalseg {frugalseg.__version__}, {platform.machine()}, torch {torch.__version__}, "
-        f"{arguments.threads} thread(s), processor seconds.  ",
+        f"{date.today().isoformat()}, frugalseg {frugalseg.__version__}, {platform.machine()}, "
+        f"torch {torch.__version__}, {arguments.threads} thread(s), processor seconds.  ",
         f"Command: `python {shlex.join([Path(sys.argv[0]).as_posix(), 'CHECKOUT', *sys.argv[2:]])}`",
         "",
         "| " + " | ".join(rows[0]) + " |",

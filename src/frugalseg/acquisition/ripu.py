@@ -5,8 +5,8 @@ entropy of the predicted classes in the region, its uncertainty the mean entropy
 points are asked, its own; the score is their product. Every frame gets its share of the budget greedily: the highest
 score, then the highest outside the squares around the picks.
 
-Differs: sums over regions come from summed-area tables, exact and at any k in the same time; impurity is in nats, which
-changes no order; x log x is 0 at 0 (the public code adds 1e-6). Ties are broken by a hash of (key, pixel).
+Differs: sums over regions are running sums of whole numbers, exact and at any k in the same time; impurity is in nats,
+which changes no order; x log x is 0 at 0 (the public code adds 1e-6). Ties are broken by a hash of (key, pixel).
 """
 
 from typing import Any, ClassVar, Literal
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from frugalseg.acquisition.grid import FIXED_POINT, Shortlist
-from frugalseg.acquisition.maps import trusted
+from frugalseg.acquisition.maps import edge_distance, trusted
 from frugalseg.acquisition.picks import pick_apart
 from frugalseg.acquisition.view import FrameView
 from frugalseg.core.config import Config
@@ -73,35 +73,37 @@ class Ripu:
 def impurity(prediction_HW: NDArray[np.uint8], radius_px: int) -> NDArray[np.float32]:
     """Return -Σ d log d in nats, d the share of each class in the square of `radius_px` around each pixel.
 
-    With n_c pixels of class c among n it is log n - (Σ n_c log n_c) / n, and n log n comes from a table.
+    With n_c pixels of class c among n it is log n - (Σ n_c log n_c) / n, and n log n comes from a table. Only squares
+    that reach another class are looked at.
     """
-    height, width = prediction_HW.shape
-    size = _box(np.ones((height, width), np.uint8), radius_px)
-    most = min(2 * radius_px + 1, height) * min(2 * radius_px + 1, width)
-    n_log_n = np.arange(most + 1, dtype=np.float64)
+    found_HW = np.zeros(prediction_HW.shape, np.float32)
+    mixed = np.flatnonzero(edge_distance(prediction_HW) <= radius_px)
+    size = _box(np.ones_like(prediction_HW), radius_px).ravel()[mixed]
+    n_log_n = np.arange(int(size.max(initial=0)) + 1, dtype=np.float64)
     n_log_n[1:] *= np.log(n_log_n[1:])
-    total_HW = np.zeros((height, width))
+    total = np.zeros(len(mixed))
     for class_id in np.flatnonzero(np.bincount(prediction_HW.ravel(), minlength=256)).tolist():
-        total_HW += n_log_n[_box((prediction_HW == class_id).view(np.uint8), radius_px)]
-    found: NDArray[np.float32] = ((n_log_n[size] - total_HW) / size).astype(np.float32)
-    return np.maximum(found, 0)
+        total += n_log_n[_box((prediction_HW == class_id).view(np.uint8), radius_px).ravel()[mixed]]
+    found_HW.ravel()[mixed] = np.maximum((n_log_n[size] - total) / size, 0)
+    return found_HW
 
 
 def region_mean(values_HW: NDArray[np.float32], radius_px: int) -> NDArray[np.float32]:
     """Return the mean of values in [0, 1] over the square of `radius_px` around each pixel, in steps of 2^-30."""
     fixed_HW = np.rint(values_HW.astype(np.float64) * FIXED_POINT)  # sums of whole numbers below 2^53 are exact
     size = _box(np.ones(values_HW.shape, np.uint8), radius_px)
-    found: NDArray[np.float32] = (_box(fixed_HW, radius_px) / FIXED_POINT / size).astype(np.float32)
+    found: NDArray[np.float32] = (_sums(fixed_HW, radius_px, cv2.CV_64F) / FIXED_POINT / size).astype(np.float32)
     return found
 
 
-def _box(values_HW: NDArray[Any], radius_px: int) -> NDArray[Any]:
-    """Return the sum of the square around each pixel, as far as it lies in the frame, from a summed-area table."""
-    table = cv2.integral(values_HW)  # one row and column more than the frame; int32 of bytes, float64 of float64
-    height, width = values_HW.shape
-    rows, columns = np.arange(height), np.arange(width)
-    below, above = np.minimum(rows + radius_px + 1, height), np.maximum(rows - radius_px, 0)
-    right, left = np.minimum(columns + radius_px + 1, width), np.maximum(columns - radius_px, 0)
-    strips = table[below] - table[above]
-    sums: NDArray[Any] = strips.take(right, axis=1) - strips.take(left, axis=1)
-    return sums
+def _box(ones_HW: NDArray[np.uint8], radius_px: int) -> NDArray[Any]:
+    """Return how many of 0 and 1 are 1 in the square around each pixel, as far as it lies in the frame."""
+    if (2 * radius_px + 1) ** 2 < 256:
+        return _sums(ones_HW, radius_px, cv2.CV_8U)
+    return _sums(ones_HW, radius_px, cv2.CV_32S)
+
+
+def _sums(values_HW: NDArray[Any], radius_px: int, depth: int) -> NDArray[Any]:
+    """Return the sum over the square around each pixel; running sums, so the time does not depend on the radius."""
+    side = tuple(2 * min(radius_px, length) + 1 for length in values_HW.shape[::-1])  # more adds nothing
+    return cv2.boxFilter(values_HW, depth, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
