@@ -35,19 +35,21 @@ def pick_apart(view: FrameView, score_HW: NDArray[np.floating], count: int, apar
     """Return up to `count` askable pixels, picked greedily: the highest score, then the highest further away, ….
 
     A pick blocks the pixels at most `apart_px` rows and columns from it, and so do the pixels asked before. When all
-    are blocked it begins anew with those not picked. Ties are broken by the hash of (key, pixel). Of the pixels only
-    those are sorted that the picks may come from, some thousands at a time.
+    are blocked the distance is halved. Ties are broken by the hash of (key, pixel). Of the pixels only those are sorted
+    that the picks may come from, some thousands at a time.
     """
     taken_HW = np.zeros(view.size_HW, np.bool_) if view.askable_HW is None else ~view.askable_HW
-    blocked_HW = taken_HW.copy()
-    for asked in view.asked:
-        blocked_HW[_around(asked.point.row, asked.point.column, apart_px)] = True
+    width = view.size_HW[1]
     picks: list[int] = []
+    before = [(asked.point.row, asked.point.column) for asked in view.asked]
     while len(picks) < count and not taken_HW.all():
+        blocked_HW = taken_HW.copy()
+        for row, column in [*before, *(divmod(at, width) for at in picks)]:
+            blocked_HW[_around(row, column, apart_px)] = True
         new = _greedy(view.key, score_HW, blocked_HW, count - len(picks), apart_px)
         picks += new
         taken_HW.ravel()[new] = True
-        blocked_HW = taken_HW.copy()
+        apart_px //= 2
     candidates: Candidates = np.zeros(len(picks), CANDIDATE)
     candidates["row"], candidates["column"] = np.divmod(np.array(picks, np.int64), view.size_HW[1])
     candidates["cell"], candidates["score"] = NO_CELL, score_HW.ravel()[np.array(picks, np.int64)]

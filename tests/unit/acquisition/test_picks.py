@@ -22,7 +22,7 @@ def test_picks_keep_apart():
     assert places(pick_apart(view((1, 6)), score, 3, 0)) == [(0, 0), (0, 1), (0, 2)]
 
 
-def test_when_all_are_blocked_it_begins_anew():
+def test_when_all_are_blocked_the_distance_is_halved():
     score = np.array([[9, 8, 7, 6]], np.float32)
     assert places(pick_apart(view((1, 4)), score, 9, 2)) == [(0, 0), (0, 3), (0, 1), (0, 2)]
 
