@@ -66,10 +66,7 @@ def _greedy(
     picks: list[int] = []
     chunk = max(CHUNK, 4 * count)
     while len(flat) and len(picks) < count:
-        rest = flat[:0]
-        if len(flat) > chunk:
-            lowest = np.partition(score[flat], len(flat) - chunk)[len(flat) - chunk]
-            flat, rest = flat[score[flat] >= lowest], flat[score[flat] < lowest]
+        flat, rest = _foremost(key, score, flat, chunk)
         for at in flat[np.lexsort((pixel_hash(key, flat), -score[flat]))].tolist():
             if not blocked[at]:
                 picks.append(at)
@@ -79,6 +76,22 @@ def _greedy(
         flat = rest[~blocked[rest]]
         chunk *= 2
     return picks
+
+
+def _foremost(
+    key: str, score: NDArray[np.floating], flat: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split pixels into those that come first by (score, hash), `count` or few more, and the rest; both unsorted."""
+    if len(flat) <= count:
+        return flat, flat[:0]
+    values = score[flat]
+    lowest = np.partition(values, len(flat) - count)[len(flat) - count]
+    first, tied = values > lowest, np.flatnonzero(values == lowest)
+    if len(tied) > count:  # as where a frame is predicted as one class
+        hashes = pixel_hash(key, flat[tied])
+        tied = tied[hashes <= np.partition(hashes, count - 1)[count - 1]]
+    first[tied] = True
+    return flat[first], flat[~first]
 
 
 def _around(row: int, column: int, apart_px: int) -> tuple[slice, slice]:

@@ -52,3 +52,16 @@ def test_best_takes_some_last():
     score, last = np.array([[4, 3, 2, 1]], np.float32), np.array([[True, False, False, True]])
     assert places(best(view((1, 4)), score / 4, 4, last)) == [(0, 1), (0, 2), (0, 0), (0, 3)]
     assert places(best(view((1, 4)), score / 4, 0)) == []
+
+
+def test_ties_fall_by_hash_however_few_are_sorted_at_once(monkeypatch):
+    flat = np.zeros((40, 50), np.float32)
+    flat[:2] = 0.5
+    whole = places(pick_apart(view((40, 50)), flat, 60, 2))
+    monkeypatch.setattr(picks, "CHUNK", 1)
+    assert [places(pick_apart(view((40, 50)), flat, count, 2)) for count in (3, 20, 60)] == [
+        whole[:3],
+        whole[:20],
+        whole,
+    ]
+    assert whole != sorted(whole)
