@@ -9,6 +9,8 @@ the pixels that may be asked. Ties are broken by a hash of (key, cell). When all
 they get N more each, the best first.
 """
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import Field
 
@@ -33,6 +35,10 @@ class EntropyPatchesConfig(Config):
 class EntropyPatches:
     """The K cells a frame of highest mean entropy, with N random points each; a question's score is that mean."""
 
+    even: ClassVar[bool] = True
+    chance: ClassVar[bool] = True
+    needs: frozenset[str] = frozenset()
+
     def __init__(self, config: EntropyPatchesConfig, budget: Budget, frames: int, cost: CostModel, seed: int) -> None:
         self.config, self._seed = config, seed
         self._grid = Grid(config.rows, config.columns)
@@ -53,6 +59,10 @@ class EntropyPatches:
         )
         candidates["score"] = mean_entropy[candidates["cell"]]
         self._shortlist.offer(view, candidates)
+
+    def merge(self, other: "EntropyPatches") -> None:
+        """Take over what `other` saw."""
+        self._shortlist.merge(other._shortlist)
 
     def finish(self) -> list[Query]:
         """Return the questions; exactly as many as the budget pays for."""

@@ -5,7 +5,7 @@ takes as many from the front as the frame's share of the budget is. So a larger 
 more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,12 +132,14 @@ class Shortlist:
     """The candidates of all frames, and in the end the `total` best placed of them as questions.
 
     Each frame's share is total / frames; the frames with the smallest key hashes get one more until the total is met. A
-    frame offers up to `depth` candidates, twice its share, so that the others can make up for frames that have too few
-    pixels to ask about. That is all that is kept: 32 bytes a point of the budget.
+    frame offers up to `depth` candidates, twice its share (or `at_least` so many), so that the others can make up for
+    frames that have too few pixels to ask about. That is all that is kept: 32 bytes a point of the budget.
     """
 
-    def __init__(self, strategy: str, seed: int, total: int, frames: int, grid: Grid | None = None) -> None:
-        self.depth = 2 * -(-total // max(frames, 1))
+    def __init__(
+        self, strategy: str, seed: int, total: int, frames: int, grid: Grid | None = None, at_least: int = 0
+    ) -> None:
+        self.depth = max(at_least, 2 * -(-total // max(frames, 1)))
         self._strategy, self._seed, self._total, self._frames, self._grid = strategy, seed, total, frames, grid
         self._offers: dict[str, tuple[tuple[int, int], Candidates]] = {}
 
@@ -151,8 +153,20 @@ class Shortlist:
             raise DataError(f"{self._strategy}: frame {view.key} was scored twice. Give every frame once.")
         self._offers[view.key] = view.size_HW, candidates[: self.depth].copy()
 
-    def queries(self) -> list[Query]:
+    def merge(self, other: "Shortlist") -> None:
+        """Take over the candidates of frames that another shortlist was offered.
+
+        Raises:
+            DataError: both saw the same frame.
+        """
+        if twice := sorted(self._offers.keys() & other._offers.keys()):
+            raise DataError(f"{self._strategy}: frame {twice[0]} was scored twice. Give every frame once.")
+        self._offers |= other._offers
+
+    def queries(self, frames_first: Collection[str] = ()) -> list[Query]:
         """Return as many questions as the budget pays for, in key order, then in the order of the candidates.
+
+        Frames whose keys are in `frames_first` share the budget among themselves; others get what they cannot take.
 
         Raises:
             DataError: not all frames were seen.
@@ -161,7 +175,9 @@ class Shortlist:
         if len(self._offers) != self._frames:
             raise DataError(f"{self._strategy}: {len(self._offers)} of {self._frames} frames scored. Score them all.")
         offered = {key: len(candidates) for key, (_, candidates) in self._offers.items()}
-        shares = exact_shares(self._total, offered)
+        shares = exact_shares(self._total, {key: count for key, count in offered.items() if key in frames_first})
+        others = {key: count for key, count in offered.items() if key not in shares}
+        shares |= exact_shares(self._total - sum(shares.values()), others)
         missing = self._total - sum(shares.values())
         if missing:
             raise BudgetError(self._shortage(missing, offered))

@@ -3,6 +3,8 @@
 As entropy_patches, but the K cells of a frame are drawn uniformly from the cells that hold a pixel to ask about.
 """
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import Field
 
@@ -27,6 +29,10 @@ class RandomPatchesConfig(Config):
 class RandomPatches:
     """K random cells a frame with N random points each; all questions score 0."""
 
+    even: ClassVar[bool] = True
+    chance: ClassVar[bool] = True
+    needs: frozenset[str] = frozenset()
+
     def __init__(self, config: RandomPatchesConfig, budget: Budget, frames: int, cost: CostModel, seed: int) -> None:
         self.config, self._seed = config, seed
         self._grid = Grid(config.rows, config.columns)
@@ -45,6 +51,10 @@ class RandomPatches:
             lambda cell: generator(self._seed, STRATEGY, view.key, cell),
         )
         self._shortlist.offer(view, candidates)
+
+    def merge(self, other: "RandomPatches") -> None:
+        """Take over what `other` saw."""
+        self._shortlist.merge(other._shortlist)
 
     def finish(self) -> list[Query]:
         """Return the questions; exactly as many as the budget pays for."""

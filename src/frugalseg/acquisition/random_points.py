@@ -3,6 +3,8 @@
 Every frame gets the same number of questions, give or take one, uniform over the pixels that may be asked.
 """
 
+from typing import ClassVar
+
 from frugalseg.acquisition.grid import Shortlist, draw_in
 from frugalseg.acquisition.view import FrameView
 from frugalseg.core.chance import generator
@@ -20,6 +22,10 @@ class RandomPointsConfig(Config):
 class RandomPoints:
     """Uniform pixels; all questions score 0 and have no cell."""
 
+    even: ClassVar[bool] = True
+    chance: ClassVar[bool] = True
+    needs: frozenset[str] = frozenset()
+
     def __init__(self, config: RandomPointsConfig, budget: Budget, frames: int, cost: CostModel, seed: int) -> None:
         self.config, self._seed = config, seed
         self._shortlist = Shortlist(STRATEGY, seed, budget.total_points(frames, cost), frames)
@@ -28,6 +34,10 @@ class RandomPoints:
         """Draw the points of one frame."""
         rng = generator(self._seed, STRATEGY, view.key)
         self._shortlist.offer(view, draw_in(view, Region(0, 0, *view.size_HW), rng, self._shortlist.depth))
+
+    def merge(self, other: "RandomPoints") -> None:
+        """Take over what `other` saw."""
+        self._shortlist.merge(other._shortlist)
 
     def finish(self) -> list[Query]:
         """Return the questions; exactly as many as the budget pays for."""

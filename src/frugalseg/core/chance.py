@@ -35,3 +35,8 @@ def pixel_hash(key: str, flat_index: NDArray[np.integer]) -> NDArray[np.uint64]:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return mixed ^ (mixed >> np.uint64(31))
+
+
+def uniform(bits: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """Return a number in (0, 1) from the highest 23 bits of each hash, exact in single precision."""
+    return ((bits >> np.uint64(41)).astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-23)

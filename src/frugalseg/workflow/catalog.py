@@ -198,6 +198,42 @@ SELECTORS = {
         "frugalseg.acquisition.random_points:RandomPoints",
         "frugalseg.acquisition.random_points:RandomPointsConfig",
     ),
+    "global_points": Entry(
+        "the pixels of highest entropy in the whole pool",
+        "baseline",
+        "frugalseg.acquisition.global_points:GlobalPoints",
+        "frugalseg.acquisition.global_points:GlobalPointsConfig",
+    ),
+    "ripu": Entry(
+        "pixels whose surroundings are impure and uncertain, apart from each other",
+        "Xie et al., CVPR 2022",
+        "frugalseg.acquisition.ripu:Ripu",
+        "frugalseg.acquisition.ripu:RipuConfig",
+    ),
+    "margin": Entry(
+        "the pixels where the two most probable classes are closest",
+        "Scheffer et al., 2001",
+        "frugalseg.acquisition.margin:Margin",
+        "frugalseg.acquisition.margin:MarginConfig",
+    ),
+    "class_balanced": Entry(
+        "as many points of each predicted class, away from predicted boundaries",
+        "ours",
+        "frugalseg.acquisition.class_balanced:ClassBalanced",
+        "frugalseg.acquisition.class_balanced:ClassBalancedConfig",
+    ),
+    "diverse": Entry(
+        "random pixels apart from each other, in frames of a drive that do not look alike",
+        "ours",
+        "frugalseg.acquisition.diverse:Diverse",
+        "frugalseg.acquisition.diverse:DiverseConfig",
+    ),
+    "expected_gain": Entry(
+        "drawn by doubt x answerability per second of human time, balanced over predicted classes",
+        "ours",
+        "frugalseg.acquisition.expected_gain:ExpectedGain",
+        "frugalseg.acquisition.expected_gain:ExpectedGainConfig",
+    ),
 }
 
 BENCHES = {

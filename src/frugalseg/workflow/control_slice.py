@@ -8,17 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from frugalseg.acquisition.random_points import RandomPoints, RandomPointsConfig
-from frugalseg.acquisition.view import FrameView
+from frugalseg.acquisition.view import Asked, FrameView
 from frugalseg.core.chance import seed_for
 from frugalseg.core.config import Config
 from frugalseg.core.cost import Budget, BudgetKind, CostModel
 from frugalseg.core.records import Frame, Query
 from frugalseg.data.masks import askable
-from frugalseg.workflow.rounds import AskedPoint
 
 CONTROL_STRATEGY = "random_points"
 
@@ -42,7 +40,7 @@ def control_points(total: int, share: float, strategy: str) -> int:
 
 
 def draw_control(
-    frames: Sequence[Frame], points: int, before: Mapping[str, tuple[AskedPoint, ...]], cost: CostModel, seed: int
+    frames: Sequence[Frame], points: int, before: Mapping[str, tuple[Asked, ...]], cost: CostModel, seed: int
 ) -> list[Query]:
     """Return `points` questions at pixels drawn uniformly from those that may be asked and were not asked before.
 
@@ -56,19 +54,8 @@ def draw_control(
     for frame in frames:
         size_HW = (frame.height, frame.width)
         blank = np.zeros(size_HW, np.float32), np.zeros(size_HW, np.uint8)  # the draw looks at neither
-        selector.see(FrameView(frame.key, *blank, askable_now(frame, before.get(frame.key, ()))))
+        selector.see(FrameView(frame.key, *blank, askable(frame), asked=before.get(frame.key, ())))
     return selector.finish()
-
-
-def askable_now(frame: Frame, taken: Iterable[AskedPoint]) -> NDArray[np.bool_] | None:
-    """Return where `frame` may be asked about, not on the camera's own car, nor at `taken` points."""
-    taken = list(taken)
-    mask_HW = askable(frame)
-    if not taken:
-        return mask_HW
-    free_HW = np.ones((frame.height, frame.width), np.bool_) if mask_HW is None else mask_HW.copy()
-    free_HW[[point.row for point in taken], [point.column for point in taken]] = False
-    return free_HW
 
 
 def mixed(chosen: Sequence[Query], control: Sequence[Query]) -> list[Query]:

@@ -10,24 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from frugalseg.acquisition.view import Asked
 from frugalseg.core.cost import CostModel
 from frugalseg.core.measured_cost import ProjectCost, learn_cost
-from frugalseg.core.records import Answer, Query, QueryKind, Verdict
+from frugalseg.core.records import Answer, Point, Query, QueryKind, Verdict
 from frugalseg.core.runs import RUN_JSON, RunInfo
 from frugalseg.core.table import read_records
 from frugalseg.workflow.project import ANSWERS, MODEL_STAGES, QUESTIONS, Project
 
 EARLIER = "earlier"  # input of `select` and `label`: the label stage of the round before
 EVERYTHING = "every frame in full"
-
-
-@dataclass(frozen=True)
-class AskedPoint:
-    """A pixel that was asked before, and what came back; None where nobody has answered yet."""
-
-    row: int
-    column: int
-    verdict: Verdict | None
 
 
 @dataclass(frozen=True)
@@ -100,15 +92,14 @@ def questions_and_answers(labels: Iterable[RunInfo]) -> tuple[list[Query], list[
     return queries, answers
 
 
-def asked_before(labels: Iterable[RunInfo]) -> dict[str, tuple[AskedPoint, ...]]:
+def asked_before(labels: Iterable[RunInfo]) -> dict[str, tuple[Asked, ...]]:
     """Return the points of each frame, by key, that these rounds asked, each with the last verdict about it."""
     queries, answers = questions_and_answers(labels)
     verdicts = {answer.query: answer.verdict for answer in answers}
-    found: dict[str, dict[tuple[int, int], AskedPoint]] = defaultdict(dict)
+    found: dict[str, dict[Point, Asked]] = defaultdict(dict)
     for query in queries:
         if query.point is not None:
-            row, column = query.point.row, query.point.column
-            found[query.key][row, column] = AskedPoint(row, column, verdicts.get(query.id))
+            found[query.key][query.point] = Asked(query.point, verdicts.get(query.id))
     return {key: tuple(points.values()) for key, points in found.items()}
 
 

@@ -4,7 +4,7 @@ A share of them is the standing control (`control_slice.py`). Nothing is asked t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from frugalseg.acquisition.view import FrameView
+from frugalseg.acquisition.view import Asked, FrameView
 from frugalseg.annotation.oracle import near_edge
 from frugalseg.core.chance import key_hash, seed_for
 from frugalseg.core.config import Config, load_config
 from frugalseg.core.cost import Budget, CostModel
 from frugalseg.core.records import Frame, Query
 from frugalseg.core.table import write_records
-from frugalseg.data.batches import ImageCache
 from frugalseg.evaluation.surprise import Guess
-from frugalseg.models.store import load_model, read_model_info
-from frugalseg.training.losses import entropy_NHW
-from frugalseg.training.predict import Predictor
 from frugalseg.workflow import catalog
-from frugalseg.workflow.control_slice import ControlConfig, askable_now, control_points, draw_control, mixed
+from frugalseg.workflow.control_slice import ControlConfig, control_points, draw_control, mixed
 from frugalseg.workflow.project import GUESSES, MODEL, QUESTIONS, Project
-from frugalseg.workflow.rounds import EARLIER, AskedPoint, asked_before, chain, cost_model, learned_from, own_model
+from frugalseg.workflow.rounds import EARLIER, asked_before, chain, cost_model, learned_from, own_model
+from frugalseg.workflow.scoring import views
 from frugalseg.workflow.shelf import Shelf
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -114,17 +111,19 @@ def _control_share(project: Project, options: Options) -> float:
 def _select(plan: _Plan, folder: Path, options: Options) -> dict[str, Any]:
     frames, before = plan.frames, asked_before(chain(plan.earlier))
     control = draw_control(frames, plan.control, before, plan.cost, plan.seed)
-    taken = {key: list(points) for key, points in before.items()}
+    taken = dict(before)
     for query in control:
         assert query.point is not None  # random_points asks about points
-        taken.setdefault(query.key, []).append(AskedPoint(query.point.row, query.point.column, None))
+        taken[query.key] = (*taken.get(query.key, ()), Asked(query.point, None))
     left = plan.budget.less(len(control), len(frames), plan.cost) if control else plan.budget
     selector = catalog.entry("selector", plan.strategy).load()(plan.config, left, len(frames), plan.cost, plan.seed)
     shown = {frame.key for frame in sorted(frames, key=lambda frame: key_hash(frame.key))[:SHOWN_FRAMES]}
     entropies: dict[str, float] = {}
     with Shelf(folder) as shelf:
-        for view in _views(plan.start / MODEL, frames, taken, options):
+        for number, view in enumerate(views(plan.start / MODEL, frames, selector.needs, taken), 1):
             selector.see(view)
+            if number % 100 == 0:
+                options.say(f"select {number}/{len(frames)}")
             shelf.put(view.key, view.prediction_HW)
             entropies[view.key] = float(view.entropy_HW.mean(dtype=np.float64))
             if view.key in shown:
@@ -138,20 +137,6 @@ def _select(plan: _Plan, folder: Path, options: Options) -> dict[str, Any]:
         "frames_scored": len(entropies),
         "mean_entropy": float(np.mean([entropies[key] for key in sorted(entropies)])),
     }
-
-
-def _views(
-    model: Path, frames: tuple[Frame, ...], taken: dict[str, list[AskedPoint]], options: Options
-) -> Iterator[FrameView]:
-    network, info = load_model(model), read_model_info(model)
-    predictor = Predictor(network, (info["input_height"], info["input_width"]))
-    cache = ImageCache(0)
-    for number, (frame, logits_CHW) in enumerate(predictor.frames(frames, cache.read), 1):
-        if number % 100 == 0:
-            options.say(f"select {number}/{len(frames)}")
-        entropy = entropy_NHW(logits_CHW[None])[0].cpu().numpy()
-        prediction = logits_CHW.argmax(dim=0).cpu().numpy().astype(np.uint8)
-        yield FrameView(frame.key, entropy, prediction, askable_now(frame, taken.get(frame.key, ())))
 
 
 def _guesses(queries: Iterable[Query], shelf: Shelf, edge_px: int) -> list[Guess]:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frugalseg.acquisition.view import Asked
 from frugalseg.core.cost import CostModel
 from frugalseg.core.records import Frame, Point, Query, QueryKind
-from frugalseg.workflow.control_slice import askable_now, control_points, draw_control, mixed
-from frugalseg.workflow.rounds import AskedPoint
+from frugalseg.workflow.control_slice import control_points, draw_control, mixed
 from frugalseg.workflow.shelf import Shelf
 
 FRAMES = [Frame(f"k{n}", f"{n}.png", None, "s", n, "train", 8, 6, "") for n in range(5)]
@@ -39,7 +39,7 @@ def test_the_draw_is_uniform_over_what_may_be_asked(tmp_path):
     mask[4:] = 0
     Image.fromarray(mask).save(tmp_path / "mask.png")
     frame = Frame("k", "k.png", None, "s", 0, "train", 8, 6, "", str(tmp_path / "mask.png"))
-    before = {"k": (AskedPoint(0, 0, None), AskedPoint(3, 7, None))}
+    before = {"k": (Asked(Point(0, 0), None), Asked(Point(3, 7), None))}
     counts = np.zeros((6, 8), int)
     for seed in range(600):
         for asked in draw_control([frame], 6, before, CostModel(), seed):
@@ -76,12 +76,6 @@ def test_no_place_tells_the_control():
         places.append([q.strategy for q in found].index("random_points") // 7)
     counts = np.bincount(places, minlength=3)
     assert counts.min() > 60
-
-
-def test_where_may_be_asked():
-    assert askable_now(FRAMES[0], ()) is None
-    free = askable_now(FRAMES[0], [AskedPoint(1, 2, None), AskedPoint(1, 2, None)])
-    assert free.sum() == 47 and not free[1, 2]
 
 
 def test_the_shelf_gives_back_what_was_put_and_leaves_no_file(tmp_path):

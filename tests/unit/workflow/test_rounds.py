@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from frugalseg.acquisition.view import Asked
 from frugalseg.core.codec import read_label_png
 from frugalseg.core.records import Answer, Point, Query, QueryKind, Region, Verdict
 from frugalseg.core.table import write_records
@@ -15,7 +16,6 @@ from frugalseg.workflow.plan import TOO_FEW, plan
 from frugalseg.workflow.project import GUESSES, MODEL, QUESTIONS, Project, init_project
 from frugalseg.workflow.rounds import (
     EARLIER,
-    AskedPoint,
     asked_before,
     chain,
     cost_model,
@@ -105,11 +105,11 @@ def test_what_was_asked_before_comes_with_the_last_verdict(world):
     start = world.model("adapt-cbst")
     first = world.label(world.select(start, [(0, 0), (0, 1)]), [2, None])
     assert asked_before(chain(first)) == {
-        world.key: (AskedPoint(0, 0, Verdict.CLASS), AskedPoint(0, 1, Verdict.AMBIGUOUS))
+        world.key: (Asked(Point(0, 0), Verdict.CLASS), Asked(Point(0, 1), Verdict.AMBIGUOUS))
     }
     trained = world.model("retrain-point_da", start, first)
     second = world.label(world.select(trained, [(0, 0)]), [None])
-    assert asked_before(chain(second))[world.key][0] == AskedPoint(0, 0, Verdict.AMBIGUOUS)
+    assert asked_before(chain(second))[world.key][0] == Asked(Point(0, 0), Verdict.AMBIGUOUS)
     assert asked_before(chain(None)) == {}
 
 

@@ -1,0 +1,28 @@
+"""docs/selectors.md has a section for every selector, and in it every setting."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from frugalseg.core.config import describe
+from frugalseg.workflow.catalog import SELECTORS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "selectors.md").read_text(encoding="utf-8")
+SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]}
+
+
+@pytest.mark.parametrize("name", sorted(SELECTORS))
+def test_a_selector_has_its_section_and_row(name: str) -> None:
+    settings = [setting.name for setting in describe(SELECTORS[name].load_config())]
+    assert [setting for setting in settings if f"`{setting}`" not in SECTIONS[name]] == []
+    assert re.search(rf"^\| `{name}` \|", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", sorted(SELECTORS))
+def test_the_tables_columns_are_true(name: str) -> None:
+    row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |"))
+    _, _, compete, chance, looks, _, _ = (cell.strip() for cell in row.split("|"))
+    selector = SELECTORS[name].load()
+    assert (compete == "no", chance != "no") == (selector.even, selector.chance)
+    assert (looks == "1") == (name != "expected_gain")
