@@ -75,7 +75,7 @@ class World:
         ]
 
         def work(folder: Path) -> dict:
-            return write_round(self.project, selection, answers, folder, simulated)
+            return write_round(self.project, selection, answers, folder, {"simulated": simulated})
 
         run = self.project.run(str(selection))
         inputs = {"questions": selection} | ({EARLIER: run.input(EARLIER)} if run.has_input(EARLIER) else {})
