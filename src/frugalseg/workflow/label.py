@@ -15,7 +15,7 @@ from frugalseg.core.records import Answer, Frame, PartialLabel, Query, Region, V
 from frugalseg.core.table import read_records, write_records
 from frugalseg.data.batches import human_masks
 from frugalseg.data.labels import LabelReader
-from frugalseg.training.domain_data import write_partial
+from frugalseg.data.partial import write_partial
 from frugalseg.workflow.project import ANSWERS, PARTIAL, QUESTIONS, Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
