@@ -42,7 +42,7 @@ def label(
         selection = project.latest(("select",), "a selection", f"frugalseg select {project.folder}").folder
     if not simulate:
         raise StageOrderError(
-            f"{selection or project.folder}: the questions wait for people; there is no annotation page yet.\n"
+            f"{selection or project.folder}: the questions wait for people: frugalseg label {project.folder}\n"
             "Where the target's labels are on disk, `--simulate` answers from them."
         )
     _need_truth(project)

@@ -70,6 +70,18 @@ def prepare(
     return store.add(run.fingerprint, run.folder.name, project.classes, asked + checks, overlap, gold)
 
 
+def open_store(project: Project, database: str | None) -> Store:
+    """Open the project's store of answers: a file in its folder, or the PostgreSQL database given."""
+    return Store(database or project.folder / STORE)
+
+
+def waiting(project: Project, selection: Path, store: Store, known: Selection) -> StageResult:
+    """Say how far people have come with a selection."""
+    progress = store.progress(known)
+    found = {"questions": progress.questions, "answered": progress.answered, "waiting": str(selection)}
+    return StageResult("label", project.folder / STORE, found)
+
+
 def export(project: Project, selection: Path, store: Store, options: Options) -> StageResult:
     """Fold the answers so far into a `label` stage, like the one of `label --simulate`.
 
