@@ -19,6 +19,10 @@ settings.register_profile("frugalseg", deadline=None, derandomize=True)
 settings.load_profile("frugalseg")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", action="store_true", help="browser tests write docs/images/*.png anew")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real images and weights that the environment variable FRUGALSEG_DATA names."""

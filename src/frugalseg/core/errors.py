@@ -16,7 +16,13 @@ FrugalsegError                     exit code 2, message only, never a traceback
 ├── CheckpointError                no checkpoint could be loaded, or there is no room to save one
 ├── ModelError                     a network name, weights file or model folder that cannot be used
 ├── TrainingError                  training cannot go on (diverged, no data)
-└── AnswerError                    an answer that does not fit its question
+├── AnswerError                    an answer that does not fit its question
+└── StoreError                     the store of people's answers cannot be used as asked
+    ├── StoreBusyError             somebody else writes at this moment; the same request again succeeds
+    ├── ConflictError              an event's identifier was used before, for something else
+    ├── LoginError                 no token, or one that is unknown, expired or revoked
+    ├── ForbiddenError             somebody without the right to it asks
+    └── NotFoundError              nothing has that name or number
 
 Every message says what, where, got, expected, and what to do.
 """
@@ -104,3 +110,27 @@ class TrainingError(FrugalsegError):
 
 class AnswerError(FrugalsegError):
     """An answer that does not fit its question."""
+
+
+class StoreError(FrugalsegError):
+    """The store of people's answers cannot be used as asked."""
+
+
+class StoreBusyError(StoreError):
+    """Somebody else writes at this moment; the same request again succeeds."""
+
+
+class ConflictError(StoreError):
+    """An event's identifier was used before, for something else."""
+
+
+class LoginError(StoreError):
+    """No token, or one that is unknown, expired or revoked."""
+
+
+class ForbiddenError(StoreError):
+    """Somebody without the right to it asks."""
+
+
+class NotFoundError(StoreError):
+    """Nothing has that name or number."""

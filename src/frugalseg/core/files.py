@@ -6,7 +6,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from frugalseg.core.errors import ArtifactError, ImageFileError
+from frugalseg.core.errors import ArtifactError, ImageFileError, NotFoundError
 from frugalseg.core.limits import BYTE_CAP
 
 TEMPORARY = ".writing-"  # how the names of files begin that are not whole yet; what a kill leaves may be removed
@@ -79,3 +79,19 @@ def file_hash(path: Path) -> str:
     """Return a file's sha256."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def safe_join(root: Path, name: str) -> Path:
+    """Return `root / name` with links followed, if it lies below `root`.
+
+    Raises:
+        NotFoundError: it lies elsewhere, or the name is none that a file can have.
+    """
+    try:
+        base = Path(os.path.realpath(root))
+        path = Path(os.path.realpath(base / name))
+    except (OSError, ValueError) as error:  # a NUL byte, a loop of links, too long
+        raise NotFoundError("There is no such file.") from error
+    if path == base or not path.is_relative_to(base):
+        raise NotFoundError("There is no such file.")
+    return path

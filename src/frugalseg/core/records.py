@@ -177,7 +177,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """One person's reply to one query, and the seconds it took.
+    """One person's reply to one query, and the seconds it took. `revealed`: after a look at the model's guess.
 
     Raises:
         AnswerError: a class without the verdict CLASS or the reverse, or seconds that are no duration.
@@ -188,6 +188,7 @@ class Answer:
     class_id: int | None
     annotator: str
     seconds: float
+    revealed: bool = False
 
     def __post_init__(self) -> None:
         if (self.verdict is Verdict.CLASS) != (self.class_id is not None):

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.codec import write_label_png
 from frugalseg.core.errors import TrainingError
-from frugalseg.core.records import Frame, PartialLabel, Region
+from frugalseg.core.records import Frame, Region
 from frugalseg.data.batches import DomainBatches, FramePool, Mining
 from frugalseg.data.masks import askable
+from frugalseg.data.partial import write_partial as write_partial  # methods write pseudo-labels with it
 from frugalseg.data.rare_classes import RareClassSampler
 from frugalseg.models.network import Network
 from frugalseg.training.predict import Predictor
@@ -133,11 +133,3 @@ def without_own_car(label_HW: NDArray[np.uint8], frame: Frame) -> NDArray[np.uin
     """Return the label with IGNORE where the frame's mask shows the camera's own car."""
     usable_HW = askable(frame)
     return label_HW if usable_HW is None else np.where(usable_HW, label_HW, np.uint8(IGNORE))
-
-
-def write_partial(folder: Path, partial: PartialLabel) -> None:
-    """Write `labels/<key>.png` and `provenance/<key>.png`."""
-    for kind, image in (("labels", partial.label), ("provenance", partial.provenance)):
-        path = folder / kind / f"{partial.key}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_label_png(path, image)

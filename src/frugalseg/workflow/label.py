@@ -10,19 +10,20 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from frugalseg.annotation.answers import by_frame, fold
+from frugalseg.annotation.answers import fold
 from frugalseg.annotation.oracle import Oracle, OracleConfig
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import load_config
 from frugalseg.core.cost import CostModel, Ledger
 from frugalseg.core.errors import StageOrderError
 from frugalseg.core.records import Answer, Frame, PartialLabel, Query, Region, Verdict
-from frugalseg.core.table import read_records, write_records
+from frugalseg.core.table import read_records
 from frugalseg.data.batches import human_masks
 from frugalseg.data.labels import LabelReader
-from frugalseg.training.domain_data import write_partial
-from frugalseg.workflow.project import ANSWERS, PARTIAL, QUESTIONS, Project
-from frugalseg.workflow.rounds import EARLIER, chain, questions_and_answers
+from frugalseg.data.partial import write_partial
+from frugalseg.workflow.project import PARTIAL, QUESTIONS, Project
+from frugalseg.workflow.round_labels import round_inputs, write_round
+from frugalseg.workflow.rounds import chain, questions_and_answers
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 STAGE, UNASKED = "label", "unasked"
@@ -52,12 +53,12 @@ def label(
         selection = project.latest(("select",), "a selection", f"frugalseg select {project.folder}").folder
     if not simulate:
         raise StageOrderError(
-            f"{selection or project.folder}: the questions wait for people; there is no annotation page yet.\n"
+            f"{selection or project.folder}: the questions wait for people: frugalseg label {project.folder}\n"
             "Where the target's labels are on disk, `--simulate` answers from them."
         )
     need_truth(project)
     inputs = {"target": project.manifest_folder("target"), "classes": project.folder / "classes.toml"}
-    inputs |= _questions(project, selection) if selection is not None and not everything else {}
+    inputs |= round_inputs(project, selection) if selection is not None and not everything else {}
     config = {"simulate": True, "everything": everything, "seed": project.settings.seed}
     careless = OracleConfig()
     if "questions" in inputs:
@@ -72,12 +73,6 @@ def label(
         return _label_everything(project, folder)
 
     return run_stage(project, STAGE, inputs, config, work, options, seed=project.settings.seed)
-
-
-def _questions(project: Project, selection: Path) -> dict[str, Path]:
-    """Return the inputs of a label stage that answers `selection`: the questions, and the answers given before."""
-    run = project.run(str(selection))
-    return {"questions": selection} | ({EARLIER: run.input(EARLIER)} if run.has_input(EARLIER) else {})
 
 
 def label_nothing(project: Project, options: Options) -> StageResult:
@@ -151,37 +146,17 @@ def _simulate(project: Project, selection: Path, careless: OracleConfig, folder:
         said_HW = fold(by_key[frame.key], replies, (frame.height, frame.width)).label
         wrong += int((said_HW != truth_HW)[said_HW != IGNORE].sum())
         answers += replies
-    return write_round(project, selection, answers, folder, {"simulated": True, "wrong": wrong})
-
-
-def write_round(
-    project: Project, selection: Path, answers: list[Answer], folder: Path, known: dict[str, Any]
-) -> dict[str, Any]:
-    """Write the answers to the questions of `selection` into a label stage's `folder`, folded with all answers before.
-
-    Args:
-        project: The project.
-        selection: The folder of the `select` stage.
-        answers: Of this round, in the order they came.
-        folder: Where to write.
-        known: What else is known of them; it goes into what the stage found and into its ledger.
-
-    Returns:
-        What the stage found: the answers and people's seconds of this round alone.
-    """
-    run = project.run(str(selection))
-    before = questions_and_answers(chain(run.input(EARLIER)) if run.has_input(EARLIER) else ())
-    queries = read_records(selection / QUESTIONS, Query)
-    groups = by_frame([*before[0], *queries], [*before[1], *answers])
-    for frame in project.manifest("target"):
-        asked, replies = groups.get(frame.key, ([], []))
-        write_partial(folder / PARTIAL, fold(asked, replies, (frame.height, frame.width), frame.key))
-    write_records(folder / ANSWERS, answers, Answer)
-    ledger = Ledger.of(queries, answers)
+    ledger = Ledger.of(write_round(project, selection, answers, folder), answers)
     verdicts = {str(verdict): sum(answer.verdict is verdict for answer in answers) for verdict in Verdict}
-    spent = {"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "verdicts": verdicts, **known}
+    spent = {"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "verdicts": verdicts, "wrong": wrong}
     (folder / LEDGER).write_text(json.dumps(spent, indent=1))
-    return {"answers": len(answers), "human_seconds": ledger.total_s, "verdicts": verdicts, **known}
+    return {
+        "answers": len(answers),
+        "human_seconds": ledger.total_s,
+        "verdicts": verdicts,
+        "wrong": wrong,
+        "simulated": True,
+    }
 
 
 def cells_by_key(answers: Path) -> dict[str, tuple[Region, ...]]:

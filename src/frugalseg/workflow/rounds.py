@@ -115,6 +115,8 @@ def cost_model(project: Project, labels: Iterable[RunInfo] | None = None) -> Pro
     kinds = {query.id: query.kind for query in queries}
     seconds: dict[str, list[float]] = defaultdict(list)
     for answer in answers:
+        if not answer.seconds:  # a row that only says what holds
+            continue
         kind = kinds[answer.query]
         seconds[str(kind)].append(answer.seconds)
         if kind is QueryKind.POINT and answer.verdict is Verdict.AMBIGUOUS:

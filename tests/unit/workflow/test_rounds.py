@@ -6,14 +6,16 @@ import pytest
 
 from frugalseg.acquisition.view import Asked
 from frugalseg.core.codec import read_label_png
+from frugalseg.core.cost import Ledger
 from frugalseg.core.records import Answer, Point, Query, QueryKind, Region, Verdict
 from frugalseg.core.table import write_records
 from frugalseg.data.toycity import write_dataset
 from frugalseg.evaluation.surprise import Guess
 from frugalseg.workflow.evidence import replies
-from frugalseg.workflow.label import cells_by_key, write_round
+from frugalseg.workflow.label import cells_by_key
 from frugalseg.workflow.plan import TOO_FEW, plan
 from frugalseg.workflow.project import GUESSES, MODEL, QUESTIONS, Project, init_project
+from frugalseg.workflow.round_labels import round_inputs, write_round
 from frugalseg.workflow.rounds import (
     EARLIER,
     asked_before,
@@ -75,10 +77,10 @@ class World:
         ]
 
         def work(folder: Path) -> dict:
-            return write_round(self.project, selection, answers, folder, {"simulated": simulated})
+            ledger = Ledger.of(write_round(self.project, selection, answers, folder), answers)
+            return {"answers": len(answers), "human_seconds": ledger.total_s, "simulated": simulated}
 
-        run = self.project.run(str(selection))
-        inputs = {"questions": selection} | ({EARLIER: run.input(EARLIER)} if run.has_input(EARLIER) else {})
+        inputs = round_inputs(self.project, selection)
         return run_stage(self.project, "label", inputs, {"said": said}, work, QUIET).where
 
 

@@ -1,0 +1,193 @@
+"""`label`: a selection's questions go into the store of answers, and people's answers come out as a `label` stage.
+
+Nothing here loads torch: the page is to start in a second.
+"""
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frugalseg.annotation import history as told
+from frugalseg.annotation.events import canonical
+from frugalseg.annotation.history import History
+from frugalseg.annotation.media import MediaFolder, Renderer
+from frugalseg.annotation.questions import Question, Selection
+from frugalseg.annotation.store import Store
+from frugalseg.core.chance import generator, key_hash
+from frugalseg.core.classes import IGNORE
+from frugalseg.core.errors import ImageFileError, StageOrderError
+from frugalseg.core.records import Frame, Manifest, Point, Query, QueryKind
+from frugalseg.core.table import read_records
+from frugalseg.data.labels import LabelReader
+from frugalseg.evaluation.surprise import Guess
+from frugalseg.workflow.project import GUESSES, QUESTIONS, Project
+from frugalseg.workflow.round_labels import round_inputs, write_round
+from frugalseg.workflow.stage import Options, StageResult, run_stage
+
+STORE = "answers.db"  # in the project's folder
+MEDIA = "media"  # beside it: what the questions show
+INSIDE_PX = 5  # a gold question lies at least so far from every other class
+GOLD_TRIES = 40
+
+
+def prepare(
+    project: Project, selection: Path, store: Store, overlap: float, gold: float, options: Options
+) -> Selection:
+    """Put a `select` stage's questions into the store, with what they show; done once.
+
+    Raises:
+        StageOrderError: not one of its frames can be read.
+    """
+    run = project.run(str(selection))
+    if (found := store.selection(run.fingerprint)) is not None:
+        return found
+    media = MediaFolder(project.folder / MEDIA)
+    queries = read_records(selection / QUESTIONS, Query)
+    options.say(f"{run.folder.name}: drawing {len(queries)} questions …")
+    asked, refused = _questions(project.manifest("target"), queries, media, _guesses(selection), {})
+    for reason in refused:
+        options.say(f"left out: {reason}")
+    if not asked:
+        raise StageOrderError(f"{selection}: there is nothing to ask; {len(refused)} frame(s) cannot be read.")
+    checks = _gold(project, media, math.ceil(gold * len(asked)))
+    return store.add(run.fingerprint, run.folder.name, project.classes, asked + checks, overlap, gold)
+
+
+def open_store(project: Project, database: str | None) -> Store:
+    """Open the project's store of answers: a file in its folder, or the PostgreSQL database given."""
+    return Store(database or project.folder / STORE)
+
+
+def waiting(project: Project, selection: Path, store: Store, known: Selection) -> StageResult:
+    """Say how far people have come with a selection."""
+    progress = store.progress(known)
+    found = {"questions": progress.questions, "answered": progress.answered, "waiting": str(selection)}
+    return StageResult("label", project.folder / STORE, found)
+
+
+def export(project: Project, selection: Path, store: Store, options: Options) -> StageResult:
+    """Fold the answers so far into a `label` stage, like the one of `label --simulate`.
+
+    Raises:
+        StageOrderError: nobody has answered anything.
+    """
+    run = project.run(str(selection))
+    known = store.selection(run.fingerprint)
+    histories = store.histories(known) if known else []
+    if known is None or not any(history.lines for history in histories):
+        raise StageOrderError(
+            f"{selection}: nobody has answered these questions yet. Run: frugalseg label {project.folder}"
+        )
+    events = sorted(event.uuid for h in histories for line in h.lines.values() for event in line.applied)
+    digest = hashlib.sha256(canonical(events).encode()).hexdigest()
+    config = {"simulate": False, "events": len(events), "events_sha256": digest}
+    if options.dry_run:
+        return StageResult("label", None, {"questions": str(selection), **config})
+
+    def work(folder: Path) -> dict[str, Any]:
+        return _write(project, selection, folder, histories)
+
+    return run_stage(project, "label", round_inputs(project, selection), config, work, options)
+
+
+def measured(histories: Sequence[History]) -> dict[str, Any]:
+    """Return what the answers cost and how far they can be trusted, as it stands in ledger.json."""
+    given = told.replies(histories)
+    kinds = {"point": [reply for _, h, reply in given if h.truth is None and reply.kind == "answer"]}
+    kinds |= {"gold": [reply for _, h, reply in given if h.truth is not None]}
+    kinds |= {"decision": [reply for _, _, reply in given if reply.kind == "decision"]}
+    kinds = {kind: replies for kind, replies in kinds.items() if replies}
+    verdicts = [str(history.result.verdict) for history in histories if history.truth is None and history.result]
+    return {
+        "answers": {kind: len(replies) for kind, replies in kinds.items()},
+        "seconds": {kind: math.fsum(map(told.seconds, replies)) for kind, replies in kinds.items()},
+        "each_s": {kind: told.spread([told.seconds(reply) for reply in replies]) for kind, replies in kinds.items()},
+        "verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
+        "agreement": told.agreement(histories),
+        "undecided": sum(history.differs for history in histories),
+        "people": told.people(histories),
+    }
+
+
+def _write(project: Project, selection: Path, folder: Path, histories: Sequence[History]) -> dict[str, Any]:
+    rows = {history.query: history.rows() for history in histories if history.truth is None}
+    queries = read_records(selection / QUESTIONS, Query)
+    write_round(project, selection, [row for query in queries for row in rows.get(query.id, [])], folder)
+    found = measured(histories)
+    (folder / "ledger.json").write_text(json.dumps(found, indent=1))
+    return {
+        "answers": sum(found["answers"].values()),
+        "human_seconds": math.fsum(found["seconds"].values()),
+        "verdicts": found["verdicts"],
+        "each_s": found["each_s"].get("point", {}).get("median"),
+        "agreement": found["agreement"],
+        "undecided": found["undecided"],
+        "simulated": False,
+    }
+
+
+def _questions(
+    manifest: Manifest, queries: Sequence[Query], media: MediaFolder, guess: Mapping[str, int], truth: Mapping[str, int]
+) -> tuple[list[Question], list[str]]:
+    """Return the questions in the order of their frames, and why frames were left out."""
+    by_key: dict[str, list[Query]] = defaultdict(list)
+    for query in queries:
+        by_key[query.key].append(query)
+    renderer = Renderer(media, manifest.frames)
+    found: list[Question] = []
+    refused: list[str] = []
+    for frame in sorted((f for f in manifest if f.key in by_key), key=lambda f: (f.sequence, f.index, f.key)):
+        try:
+            shown = renderer.render(frame.key, by_key[frame.key])
+        except ImageFileError as error:
+            refused.append(str(error))
+            continue
+        found += [
+            Question(query, (frame.height, frame.width), shown[query.id], truth.get(query.id), guess.get(query.id))
+            for query in by_key[frame.key]
+        ]
+    return found, refused
+
+
+def _guesses(selection: Path) -> dict[str, int]:
+    path = selection / GUESSES
+    return {guess.query: guess.class_id for guess in read_records(path, Guess)} if path.is_file() else {}
+
+
+def _gold(project: Project, media: MediaFolder, count: int) -> list[Question]:
+    """Return questions with known answers: pixels well inside their class, in labelled frames of the project."""
+    domain = next((domain for domain in ("validation", "source") if project.has(domain)), None)
+    if domain is None:
+        return []
+    manifest = project.manifest(domain)
+    reader = LabelReader(manifest.classes, project.classes)
+    frames = sorted((f for f in manifest if f.label), key=lambda frame: key_hash(f"gold {frame.key}"))
+    queries: list[Query] = []
+    truth: dict[str, int] = {}
+    for number in range(count if frames else 0):
+        frame = frames[number % len(frames)]
+        point = _inside(reader.read(frame), project.settings.seed, number, frame)
+        if point is not None:
+            name = f"gold-{number}"
+            queries.append(Query(name, frame.key, QueryKind.POINT, "gold", 0.0, point[0]))
+            truth[name] = point[1]
+    return _questions(manifest, queries, media, {}, truth)[0]
+
+
+def _inside(label_HW: NDArray[np.uint8], seed: int, number: int, frame: Frame) -> tuple[Point, int] | None:
+    rng = generator(seed, "gold", frame.key, number)
+    for _ in range(GOLD_TRIES):
+        row, column = (int(rng.integers(length)) for length in label_HW.shape)
+        around = label_HW[max(0, row - INSIDE_PX) : row + INSIDE_PX + 1, max(0, column - INSIDE_PX) :][
+            :, : 2 * INSIDE_PX + 1
+        ]
+        if label_HW[row, column] != IGNORE and (around == label_HW[row, column]).all():
+            return Point(row, column), int(label_HW[row, column])
+    return None
