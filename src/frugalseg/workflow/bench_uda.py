@@ -2,16 +2,19 @@
 
 Shared: the network, the source model each seed's methods start from, the number of steps, the size and variation of the
 frames, the batch, and the seed. A method's own: optimizer and rates, averaging, BatchNorm, class weights, and all that
-makes it the method; its file PROJECT/settings/METHOD.toml counts. `source_only_long` is the source model trained for as
-many steps as source model and adaptation together, so that nobody takes more training for adaptation.
+makes it the method; its file PROJECT/settings/METHOD.toml counts. `cbst+mean_teacher` is the second method going on
+from the first one's network, each for the steps all take. `source_only_long` is the source model trained for as many
+steps as source model and adaptation together, so that nobody takes more training for adaptation.
 """
 
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from frugalseg.core.errors import ConfigError
 from frugalseg.evaluation.bench_page import write_bench_page
 from frugalseg.evaluation.bench_table import BenchData, BenchMethod
 from frugalseg.evaluation.bench_text import bench_json, bench_markdown
@@ -35,6 +38,7 @@ from frugalseg.workflow.project import Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 LONG = "source_only_long"
+THEN = "+"  # between two methods of which the second goes on from the first one's network
 STAGE = "bench-uda"
 
 
@@ -47,12 +51,22 @@ def uda(project: Project, bench: BenchOptions, options: Options) -> StageResult:
     """
     refuse_options(bench, "uda", "grid", "rounds")
     require_fair(project, bench)
-    known = label_free_methods()
-    methods = chosen_methods(bench, known, known)
-    plan = Plan(project, bench, tuple(name for name in methods if name != BASELINE))
+    plan = Plan(project, bench, _rows(bench))
     if options.dry_run:
         return StageResult(STAGE, None, plan.told())
     return plan.result(carry_out(project, bench, plan.jobs, options), options)
+
+
+def _rows(bench: BenchOptions) -> tuple[str, ...]:
+    """Return the methods that start from the source model, then the chains of them, each after what it goes on from."""
+    known = label_free_methods()
+    chains = [name.split(THEN) for name in bench.methods if THEN in name]
+    parts = tuple(dict.fromkeys(part for name in bench.methods for part in name.split(THEN)))
+    singles = [name for name in chosen_methods(replace(bench, methods=parts), known, known) if name != BASELINE]
+    if any(BASELINE in chain for chain in chains):
+        raise ConfigError(f"{BASELINE} is what every method starts from; leave it out of chains such as cbst+advent.")
+    begun = [THEN.join(chain[:length]) for chain in chains for length in range(2, len(chain) + 1)]
+    return tuple(dict.fromkeys((*singles, *begun)))
 
 
 class Plan:
@@ -63,7 +77,8 @@ class Plan:
         self._shared = shared_settings(project, bench)
         source = self._config(BASELINE, ())
         self._source_steps, self._steps = source.steps, bench.steps or source.steps
-        self._rows = {BASELINE: (BASELINE, ()), **{name: (name, self._settings(name)) for name in methods}}
+        last = {name: name.rpartition(THEN)[2] for name in methods}
+        self._rows = {BASELINE: (BASELINE, ()), **{name: (last[name], self._settings(last[name])) for name in methods}}
         self._rows[LONG] = (BASELINE, ("start=pretrained", f"steps={self._source_steps + self._steps}"))
 
     def _config(self, method: str, more: tuple[str, ...]) -> TrainConfig:
@@ -80,7 +95,7 @@ class Plan:
         """Return what would be run."""
         rows = {name: self._row_config(name) for name in self._rows}
         return {
-            "methods": {name: {"steps": config.steps * config.repeats} for name, config in rows.items()},
+            "methods": {name: {"steps": self._row_steps(name)} for name in rows},
             "seeds": list(self._bench.seeds),
             "shared": self._shared,
             "own": {name: own_settings(config, self._shared) for name, config in rows.items()},
@@ -90,16 +105,21 @@ class Plan:
         method, more = self._rows[name]
         return self._config(method, more)
 
+    def _row_steps(self, name: str) -> int:
+        """Return a row's training steps after the source model, those of the methods it goes on from among them."""
+        config, before = self._row_config(name), name.rpartition(THEN)[0]
+        return config.steps * config.repeats + (self._row_steps(before) if before else 0)
+
     def jobs(self, project: Project, seed: int) -> list[Job]:
         """Return a seed's jobs, the one that all others start from or wait for first."""
         folder, common = str(project.folder), (*as_overrides(self._shared), f"seed={seed}")
         first = Job(BASELINE, BASELINE, seed, folder, (*common, "start=pretrained"), judge=True)
-        others = [
-            Job(name, method, seed, folder, (*common, *more), first, judge=True, afresh=name == LONG)
-            for name, (method, more) in self._rows.items()
-            if name != BASELINE
-        ]
-        return [first, *others]
+        found = {BASELINE: first}
+        for name, (method, more) in self._rows.items():
+            if name != BASELINE:
+                after = found.get(name.rpartition(THEN)[0], first)
+                found[name] = Job(name, method, seed, folder, (*common, *more), after, judge=True, afresh=name == LONG)
+        return list(found.values())
 
     def result(self, found: Found, options: Options) -> StageResult:
         """Write the result of what finished and what failed; the same again is a no-op."""
@@ -131,9 +151,11 @@ class Plan:
         )
 
     def _method(self, name: str, found: Found) -> BenchMethod:
-        config = self._row_config(name)
+        config, before = self._row_config(name), name.rpartition(THEN)[0]
         summary = catalog.METHODS[self._rows[name][0]].summary
         if name == LONG:
             summary = "the source alone, for as many steps as source and adaptation together"
+        if before:
+            summary = f"going on from {before}: {summary}"
         own = own_settings(config, self._shared)
-        return bench_method(name, summary, config.steps * config.repeats, own, found, self._bench.seeds)
+        return bench_method(name, summary, self._row_steps(name), own, found, self._bench.seeds)

@@ -321,3 +321,18 @@ def wait_for(condition, limit_s: float = 120.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.05)
+
+
+def test_a_chain_goes_on_from_the_network_of_the_method_before(data: Path, tmp_path: Path) -> None:
+    project = new_project(data, tmp_path / "project")
+    asked = BenchOptions(methods=("minent+cbst",), seeds=(0,), jobs=0, allow_few=True)
+    uda(project, asked, QUIET)
+    rows = {row["method"]: row for row in table(project)["methods"]}
+    assert list(rows) == ["source_only", "cbst", "minent", "minent+cbst", "source_only_long"]
+    assert rows["minent+cbst"]["steps"] == rows["minent"]["steps"] + rows["cbst"]["steps"]
+    runs = [run for run in Project.open(project.folder / "bench" / "seed-0").list() if run.name.startswith("adapt")]
+    came_from = {run.folder.name: run.input("model").parent.name for run in runs if run.has_input("model")}
+    minent = next(run.folder.name for run in runs if run.name == "adapt-minent")
+    assert minent in [origin for name, origin in came_from.items() if "cbst" in name]
+    with pytest.raises(ConfigError, match="source_only is what every method starts from"):
+        uda(project, BenchOptions(methods=("source_only+cbst",)), QUIET)
