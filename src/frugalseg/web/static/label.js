@@ -54,6 +54,7 @@ class Page {
       const known = new Set([this.question?.query, ...this.ahead.map((question) => question.query)]);
       for (const question of found.questions) {
         if (known.has(question.query) || this.owed.get(question.query) > 0) continue;
+        if (this.versions.get(question.query) > question.version) continue; // answered while this list was on its way
         this.versions.set(question.query, question.version);
         this.ahead.push(question);
         this.prepare(question);
