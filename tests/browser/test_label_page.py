@@ -24,10 +24,14 @@ def now_asked(page) -> str:
 
 
 def press(page, key: str) -> None:
-    """Press a key and wait for the next question."""
+    """Press a key and wait for the next question, or for the end."""
     before = now_asked(page)
     page.keyboard.press(key)
-    page.wait_for_function("before => document.body.dataset.question !== before", arg=before)
+    page.wait_for_function(
+        """before => document.body.dataset.question !== before && (document.body.dataset.question
+        || document.querySelector('.done p').textContent.startsWith('Nothing is left'))""",
+        arg=before,
+    )
 
 
 def true_key(page, world) -> str:

@@ -68,7 +68,8 @@ class Page {
       this.filling = false;
       this.showState();
     }
-    if (!this.question) this.next();
+    if (!this.question && this.ahead.length) this.next();
+    else if (!this.question && !this.finished) setTimeout(() => this.refill(), 500); // the list was older than an answer
   }
 
   async prepare(question) {
@@ -85,7 +86,7 @@ class Page {
   }
 
   next() {
-    const place = this.ahead.findIndex((question) => question.images);
+    const place = this.ahead.findIndex((question) => question.images); // those without are on their way
     this.ask(place < 0 ? null : this.ahead.splice(place, 1)[0]);
     this.refill();
   }
