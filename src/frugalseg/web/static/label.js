@@ -68,8 +68,9 @@ class Page {
       this.filling = false;
       this.showState();
     }
-    if (!this.question && this.ahead.length) this.next();
-    else if (!this.question && !this.finished) setTimeout(() => this.refill(), 500); // the list was older than an answer
+    if (this.question || this.finished) return;
+    if (this.ahead.some((question) => question.images)) this.next();
+    else if (!this.ahead.length) setTimeout(() => this.refill(), 500); // the list was older than an answer
   }
 
   async prepare(question) {
