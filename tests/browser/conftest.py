@@ -119,6 +119,7 @@ def visit(chromium) -> Iterator[Callable[..., Any]]:
 
     def open_page(link: str, **options: Any) -> Any:
         context = chromium.new_context(viewport={"width": 1280, "height": 800}, **options)
+        context.set_default_timeout(120_000)  # a loaded machine must not make a test fail
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))

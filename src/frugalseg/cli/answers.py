@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from frugalseg.cli.label import PORT, Database
-from frugalseg.cli.options import Json, ProjectFolder
+from frugalseg.cli.options import Json, ProjectFolder, Quiet
 from frugalseg.cli.output import Table, logs_on_stderr, pairs, show
 from frugalseg.core.errors import ConfigError
 
@@ -44,6 +44,7 @@ def command(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="as given to `label`")] = PORT,
     database: Database = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look after the store of people's answers: who may answer, copies of it.
 

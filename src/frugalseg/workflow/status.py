@@ -76,4 +76,5 @@ def _round_row(one: Round) -> dict[str, Any]:
 
 
 def _headline(extra: dict[str, Any]) -> dict[str, Any]:
-    return {name: extra[name] for name in ("miou", "questions", "answers", "human_seconds", "report") if name in extra}
+    shown = ("miou", "questions", "answers", "human_seconds", "each_s", "undecided", "report")
+    return {name: extra[name] for name in shown if name in extra}

@@ -6,7 +6,7 @@ export const ACTIONS = {
   back: ["take the last answer back", "z"],
   ambiguous: ["boundary or mixed pixel", "x"],
   none: ["none of these classes", "-"],
-  skip: ["not now, somebody else first", " "],
+  skip: ["not now, others first", " "],
   guess: ["hold: what the model says (noted with the answer)", "h"],
   context: ["more or less of the frame", "c"],
   earlier: ["the frame before", ","],

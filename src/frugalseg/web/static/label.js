@@ -54,6 +54,7 @@ class Page {
       const known = new Set([this.question?.query, ...this.ahead.map((question) => question.query)]);
       for (const question of found.questions) {
         if (known.has(question.query) || this.owed.get(question.query) > 0) continue;
+        if (this.versions.get(question.query) > question.version) continue; // answered while this list was on its way
         this.versions.set(question.query, question.version);
         this.ahead.push(question);
         this.prepare(question);
@@ -67,7 +68,9 @@ class Page {
       this.filling = false;
       this.showState();
     }
-    if (!this.question) this.next();
+    if (this.question || this.finished) return;
+    if (this.ahead.some((question) => question.images)) this.next();
+    else if (!this.ahead.length) setTimeout(() => this.refill(), 500); // the list was older than an answer
   }
 
   async prepare(question) {
@@ -84,7 +87,7 @@ class Page {
   }
 
   next() {
-    const place = this.ahead.findIndex((question) => question.images);
+    const place = this.ahead.findIndex((question) => question.images); // those without are on their way
     this.ask(place < 0 ? null : this.ahead.splice(place, 1)[0]);
     this.refill();
   }

@@ -38,8 +38,7 @@ export class Outbox {
       this.trouble = `This browser could not save an answer: ${error.message}. Do not go on.`;
       throw error;
     } finally {
-      this.counts.saving -= 1;
-      await this.count();
+      await this.count(1); // in one step: the dot is never green between "being saved" and "saved here"
     }
     this.send();
   }
@@ -48,8 +47,9 @@ export class Outbox {
     return settled(this.database.transaction("events").objectStore("events").getAll());
   }
 
-  async count() {
+  async count(saved = 0) {
     const entries = await this.all();
+    this.counts.saving -= saved;
     this.counts.refused = entries.filter((entry) => entry.refused).length;
     this.counts.local = entries.length - this.counts.refused;
     this.changed();

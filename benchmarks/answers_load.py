@@ -1,0 +1,138 @@
+"""Many people answer at once: is every acknowledged answer stored once, and how long does an acknowledgement take?
+
+    make bench NAME=answers_load ARGS="--people 50 --seconds 180"
+
+Starts the real server on a new SQLite store, lets simulated people answer one question a second each over HTTP, and
+compares the time to acknowledgement with that of a bare insert into a table of the same database settings.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import uvicorn
+
+from frugalseg.annotation.accounts import Role
+from frugalseg.annotation.questions import Question
+from frugalseg.annotation.store import Store
+from frugalseg.core.classes import ClassSet, SemanticClass
+from frugalseg.core.records import Point, Query, QueryKind
+from frugalseg.web.app import create_app
+from frugalseg.web.serve import listen
+from frugalseg.web.site import Site
+
+CLASSES = ClassSet("two", (SemanticClass("a", (0, 0, 0), (0,)), SemanticClass("b", (9, 9, 9), (1,))))
+BARE_INSERTS = 500
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def bare_insert_ms(folder: Path) -> list[float]:
+    """Milliseconds of one-row transactions, one after the other, with the store's settings."""
+    from sqlalchemy import text
+
+    from frugalseg.annotation.database import Database
+
+    database = Database(folder / "bare.db")
+    with database.write() as session:
+        session.execute(text("CREATE TABLE bare (id INTEGER PRIMARY KEY, payload TEXT)"))
+    took = []
+    for _ in range(BARE_INSERTS):
+        began = time.perf_counter()
+        with database.write() as session:
+            session.execute(text("INSERT INTO bare (payload) VALUES (:text)"), {"text": "x" * 300})
+        took.append((time.perf_counter() - began) * 1000)
+    database.close()
+    return took
+
+
+async def annotate(client: httpx.AsyncClient, project: str, until: float, seen: dict) -> None:
+    """One person: leases like the page does, and answers once a second."""
+    held: list[dict] = []
+    due = time.perf_counter() + hash(uuid4()) % 1000 / 1000  # not all in the same moment
+    while time.perf_counter() < until:
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        due += 1.0
+        if len(held) < 2:
+            response = await client.post(f"/api/{project}/leases", json={"count": 16})
+            seen["status"].append(response.status_code)
+            held = response.json()["questions"]
+        entry, uuid = held.pop(0), str(uuid4())
+        reply = {"kind": "answer", "verdict": "class", "class_id": 1, "shown_at_ms": 1, "answered_at_ms": 2,
+                 "active_ms": 900, "hidden_ms": 0}  # fmt: skip
+        event = {"query": entry["query"], "seq": 1, "base_version": entry["version"], "fence": entry["fence"],
+                 "payload": reply}  # fmt: skip
+        began = time.perf_counter()
+        response = await client.put(f"/api/{project}/events/{uuid}", json=event)
+        seen["took_ms"].append((time.perf_counter() - began) * 1000)
+        seen["status"].append(response.status_code)
+        if response.status_code == 200:
+            seen["acknowledged"].append(uuid)
+
+
+async def load(site: Site, port: int, people: int, seconds: float) -> dict:
+    seen: dict = {"status": [], "took_ms": [], "acknowledged": []}
+    clients = []
+    for number in range(people):
+        ticket = site.store.accounts.invite(f"person {number}", Role.ANNOTATOR, "bench")
+        headers = {"authorization": f"Bearer {site.store.accounts.login(ticket.secret).secret}"}
+        clients.append(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30))
+    until = time.perf_counter() + seconds
+    await asyncio.gather(*(annotate(client, site.store.project, until, seen) for client in clients))
+    for client in clients:
+        await client.aclose()
+    return seen
+
+
+def measure(folder: Path, people: int, seconds: float) -> dict:
+    store = Store(folder / "answers.db")
+    count = int(people * (seconds + 20) * 1.1)
+    queries = [Query(f"q{n}", f"f{n}", QueryKind.POINT, "t", 0.0, Point(1, 1)) for n in range(count)]
+    selection = store.add(
+        "f" * 64, "bench", CLASSES, [Question(query, (9, 9), {}) for query in queries], overlap=0.1, gold=0.0
+    )
+    site = Site(store, selection, folder)
+    socket = listen("127.0.0.1", 0)
+    port = socket.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(create_app(site), log_level="warning", lifespan="off", access_log=False))
+    thread = threading.Thread(target=lambda: server.run(sockets=[socket]))
+    thread.start()
+    seen = asyncio.run(load(site, port, people, seconds))
+    server.should_exit = True
+    thread.join()
+    lines = [line for history in store.histories(selection) for line in history.lines.values()]
+    stored = [event.uuid for line in lines for event in line.applied]
+    store.close()
+    bare = bare_insert_ms(folder)
+    return {
+        "people": people,
+        "seconds": seconds,
+        "answers": len(seen["took_ms"]),
+        "acknowledged": len(seen["acknowledged"]),
+        "stored_once": sorted(stored) == sorted(seen["acknowledged"]),
+        "status_5xx": sum(status >= 500 for status in seen["status"]),
+        "ack_ms": {"median": statistics.median(seen["took_ms"]), "p95": percentile(seen["took_ms"], 0.95)},
+        "bare_insert_ms": {"median": statistics.median(bare), "p95": percentile(bare, 0.95)},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=180)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(Path(folder), given.people, given.seconds), indent=1))
+
+
+if __name__ == "__main__":
+    main()
