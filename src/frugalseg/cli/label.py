@@ -26,6 +26,19 @@ Database = Annotated[
     str | None,
     typer.Option("--database", metavar="URL", help="postgresql:// address of the store; default: PROJECT/answers.db"),
 ]
+Host = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="where to listen; 0.0.0.0: for all on this network")
+]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="where to listen; 0: any free port")]
+Name = Annotated[
+    str, typer.Option("--name", metavar="NAME", help="who starts the server: may answer, review and invite")
+]
+Overlap = Annotated[
+    float, typer.Option("--overlap", min=0.0, max=1.0, help="share of the questions that two people answer")
+]
+Gold = Annotated[
+    float, typer.Option("--gold", min=0.0, max=1.0, help="share of questions with a known answer, to check people")
+]
 
 
 def command(
@@ -43,20 +56,12 @@ def command(
     ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
-    host: Annotated[
-        str, typer.Option("--host", metavar="ADDRESS", help="where to listen; 0.0.0.0: for all on this network")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="where to listen; 0: any free port")] = PORT,
+    host: Host = "127.0.0.1",
+    port: Port = PORT,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="open the page in a browser")] = True,
-    name: Annotated[
-        str, typer.Option("--name", metavar="NAME", help="who starts the server: may answer, review and invite")
-    ] = "admin",
-    overlap: Annotated[
-        float, typer.Option("--overlap", min=0.0, max=1.0, help="share of the questions that two people answer")
-    ] = 0.10,
-    gold: Annotated[
-        float, typer.Option("--gold", min=0.0, max=1.0, help="share of questions with a known answer, to check people")
-    ] = 0.03,
+    name: Name = "admin",
+    overlap: Overlap = 0.10,
+    gold: Gold = 0.03,
     database: Database = None,
     dry_run: DryRun = False,
     as_json: Json = False,

@@ -111,5 +111,5 @@ def test_a_round_without_a_question_labels_nothing_and_costs_nothing(project: Pr
         ids, provenance = read(frame)
         assert ids.shape == SIZE_HW and (ids == IGNORE).all() and not np.any(provenance)
     assert (done.found["answers"], done.found["human_seconds"]) == (0, 0)
-    assert cells_by_key(project, done.where) == {}
+    assert cells_by_key(done.where) == {}
     assert label_nothing(project, Options(quiet=True)).done_before
