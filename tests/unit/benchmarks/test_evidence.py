@@ -1,10 +1,7 @@
 """What benchmarks/points.py says of a selector's answers, on answers counted by hand."""
 
-import importlib.util
 import math
-import sys
 from collections import Counter
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,17 +10,7 @@ import pytest
 
 from frugalseg.core.records import Verdict
 
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 NAMES = ("sky", "road", "car")
-
-
-@pytest.fixture(scope="module")
-def evidence() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("_evidence", BENCHMARKS / "_evidence.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules["_evidence"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def told(evidence: ModuleType, said: int | None, guess: int = 0, key: str = "a", at: tuple[int, int] = (0, 0)) -> Any:

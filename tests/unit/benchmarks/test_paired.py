@@ -1,25 +1,11 @@
 """The statistics of benchmarks/points.py: intervals of paired differences, and the control at equal seconds."""
 
-import importlib.util
 import math
 import statistics
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def paired() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("_paired", BENCHMARKS / "_paired.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules["_paired"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(paired: ModuleType, miou: float, minutes: float = 1.0, seed: int = 0, points: int = 5, draw: int = 0) -> Any:
