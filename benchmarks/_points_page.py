@@ -114,9 +114,7 @@ def tables(runs: Sequence[Run], true: dict[str, float], where: str, start: str) 
         "",
         *score_table(runs, rows),
         "",
-        f"Draws of {CONTROL} in one seed differ by a standard deviation of "
-        f"{100 * spread_of_draws(run for run in runs if run.selector == CONTROL and run.points):.1f} points.",
-        "",
+        *noise(runs),
         "## What the answers were like",
         "",
         *evidence_table(rows),
@@ -128,6 +126,14 @@ def tables(runs: Sequence[Run], true: dict[str, float], where: str, start: str) 
         *class_table(rows, true),
         "",
     ]
+
+
+def noise(runs: Sequence[Run]) -> list[str]:
+    """Say how far draws of the control lie apart: what a difference of one pair has to be held against."""
+    spread = spread_of_draws(run for run in runs if run.selector == CONTROL)
+    if math.isnan(spread):
+        return []
+    return [f"Draws of {CONTROL} in one seed differ by a standard deviation of {100 * spread:.1f} points.", ""]
 
 
 def score_table(runs: Sequence[Run], rows: Sequence[dict[str, Any]]) -> list[str]:

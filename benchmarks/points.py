@@ -1,7 +1,9 @@
 """carla34 → camvid-day: which pixels to ask people about. Every point selector, at equal clicks and at equal seconds.
 
     FRUGALSEG_DATA=DATA python benchmarks/points.py --seeds 0 1 2 3 4 --work WORK --out benchmarks/results
-    python benchmarks/points.py --toy --seeds 0 1 --work WORK --out OUT      # the same at toy size, in a minute
+    python benchmarks/points.py --dev 0006R0 --points 5 --control-points 10 --steps 400 --work WORK \\
+        --selectors expected_gain expected_gain:sharpness=1 --set human_weight=2   # tuning on a development split
+    python benchmarks/points.py --toy --seeds 0 --points 2 6 --work WORK --out OUT # the same at toy size
 
 For each seed one start: source_only, then `--start`. From it, for each selector, number of points a frame and draw:
 select, label by the simulated annotator, retrain point_da, evaluate. All retrainings of a seed have the same first
@@ -53,6 +55,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--points", type=int, nargs="+", default=[5, 10, 50], help="points a frame")
     parser.add_argument("--draws", type=int, default=2, help="selections of each selector, seed and number of points")
     parser.add_argument("--control-draws", type=int, default=4, help=f"the same of {CONTROL}")
+    parser.add_argument("--control-points", type=int, nargs="+", default=[], help="more, for its curve over minutes")
     parser.add_argument("--start", choices=["cbst", "mean_teacher"], default="mean_teacher", help="who asks")
     parser.add_argument("--set-start", nargs="+", default=[], metavar="KEY=VALUE", help="settings of --start")
     parser.add_argument("--steps", type=int, help="steps of each retraining; default: 800")
@@ -184,8 +187,10 @@ def learn_from_draw(options: argparse.Namespace) -> dict[str, Any]:
 
     project, _, start = opened(options)
     drawn, runs, rounds = draw_of(project, options.draw), {}, {}
-    for points in options.points:
-        for row in [row for row in options.selectors if options.draw < draws_of(row, options)]:
+    for points in sorted({*options.points, *options.control_points}):
+        for row in options.selectors if points in options.points else [CONTROL]:
+            if options.draw >= draws_of(row, options):
+                continue
             name, *settings = row.split(":")
             ask = Options(overrides=("control_share=0", *settings), quiet=True)
             selection = select(drawn, name, f"{points}points/image", start.where, ask)

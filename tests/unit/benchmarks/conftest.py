@@ -29,3 +29,8 @@ def evidence() -> ModuleType:
 @pytest.fixture(scope="session")
 def points_page() -> ModuleType:
     return load("_points_page")
+
+
+@pytest.fixture(scope="session")
+def points() -> ModuleType:
+    return load("points")
