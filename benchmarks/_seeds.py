@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,21 +25,33 @@ def add_arguments(parser: argparse.ArgumentParser, work: str) -> None:
 
 def run_seeds(script: str, options: argparse.Namespace, arguments: Sequence[object] = ()) -> list[Any]:
     """Run `script --one SEED` for every seed, `jobs` at a time with one thread each; return what they wrote."""
-    options.work.mkdir(parents=True, exist_ok=True)
-    waiting, running = list(options.seeds), dict[int, subprocess.Popen[bytes]]()
+    parts = {
+        result_file(options.work, seed): ["--work", options.work, "--one", seed, *arguments] for seed in options.seeds
+    }
+    return run_parts(script, parts, options.jobs)
+
+
+def run_parts(script: str, parts: Mapping[Path, Sequence[object]], jobs: int) -> list[Any]:
+    """Run `script ARGUMENTS` for every part, `jobs` at a time with one thread each; return what each wrote to its file.
+
+    When one fails the others go on; then the program ends and names those that failed.
+    """
+    waiting, running, failed = list(parts), dict[Path, subprocess.Popen[bytes]](), list[str]()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     while waiting or running:
-        while waiting and len(running) < options.jobs:
-            seed = waiting.pop(0)
-            command = [sys.executable, script, "--work", options.work, "--one", seed, *arguments]
-            running[seed] = subprocess.Popen([str(part) for part in command], env=environment)
+        while waiting and len(running) < jobs:
+            part = waiting.pop(0)
+            part.parent.mkdir(parents=True, exist_ok=True)
+            command = [sys.executable, script, *parts[part]]
+            running[part] = subprocess.Popen([str(word) for word in command], env=environment)
         time.sleep(0.5)
-        for seed, process in list(running.items()):
+        for part, process in list(running.items()):
             if process.poll() is not None:
-                del running[seed]
-                if process.returncode:
-                    sys.exit(f"seed {seed} failed with exit code {process.returncode}")
-    return [json.loads(result_file(options.work, seed).read_text()) for seed in options.seeds]
+                del running[part]
+                failed += [f"{part.stem} failed with exit code {process.returncode}"] if process.returncode else []
+    if failed:
+        sys.exit("\n".join(failed))
+    return [json.loads(part.read_text()) for part in parts]
 
 
 def result_file(work: Path, seed: int) -> Path:
@@ -68,9 +80,12 @@ def how(script: str, seconds: float) -> list[str]:
     ]
 
 
-def publish(text: str, out: Path | None, name: str) -> None:
-    """Print a table and, where a folder is given, write it there under a dated name."""
+def publish(text: str, out: Path | None, name: str) -> Path | None:
+    """Print a table and, where a folder is given, write it there under a dated name; return the file."""
     print(text)
-    if out:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / f"{name}_{datetime.now(UTC):%Y-%m-%d}.md").write_text(text)
+    if out is None:
+        return None
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{name}_{datetime.now(UTC):%Y-%m-%d}.md"
+    path.write_text(text)
+    return path
