@@ -62,8 +62,8 @@ def arm(owner: Any, name: str, nth: int = 1, match: str = "", after: bool = Fals
 # A run of cbst: two rounds of four steps, saved after every second step.
 KILLS: dict[str, tuple[str, Callable[[], None]]] = {
     "forward": ("cbst", lambda: arm(Learner, "forward", 5)),
-    "backward": ("cbst", lambda: arm(torch.Tensor, "backward", 3)),
-    "after_backward": ("cbst", lambda: arm(torch.Tensor, "backward", 4, after=True)),
+    "backward": ("cbst", lambda: arm(torch.Tensor, "backward", 5)),
+    "after_backward": ("cbst", lambda: arm(torch.Tensor, "backward", 8, after=True)),
     "after_optimizer_step": ("cbst", lambda: arm(torch.optim.AdamW, "step", 6, after=True)),
     "before_the_second_step_of_round_2": ("cbst", lambda: arm(torch.optim.AdamW, "step", 6)),
     "save_before_fsync": ("cbst", lambda: arm(os, "fsync", 2)),

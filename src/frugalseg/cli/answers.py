@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from frugalseg.cli.label import PORT, Database
-from frugalseg.cli.options import Json, ProjectFolder, Quiet
+from frugalseg.cli.options import DryRun, Json, ProjectFolder, Quiet
 from frugalseg.cli.output import Table, logs_on_stderr, pairs, show
 from frugalseg.core.errors import ConfigError
 
@@ -43,6 +43,7 @@ def command(
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="as given to `label`")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="as given to `label`")] = PORT,
     database: Database = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -57,7 +58,12 @@ def command(
         from frugalseg.workflow.project import Project
 
         opened = Project.open(project)
-        if action in (Action.BACKUP, Action.RESTORE):
+        if dry_run:
+            from frugalseg.workflow.people import STORE
+
+            store = database or str(opened.folder / STORE)
+            found: dict[str, Any] = {"action": str(action), "store": store} | ({"subject": subject} if subject else {})
+        elif action in (Action.BACKUP, Action.RESTORE):
             found = _copy(opened, action, Path(str(subject)), database)
         else:
             found = _people(opened, action, str(subject), database, role, days, host, port)

@@ -54,3 +54,9 @@ def test_backup_and_restore(project, capsys, tmp_path) -> None:
 def test_what_is_refused(project, capsys, arguments, words) -> None:
     assert run(["answers", str(project), *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(project, capsys) -> None:
+    found = said(capsys, str(project), "invite", "ann", "--dry-run")
+    assert found == {"action": "invite", "store": str(project / "answers.db"), "subject": "ann"}
+    assert not (project / "answers.db").exists()

@@ -43,7 +43,7 @@ def selection(project):
     ]
     with Stage(project.runs, "select-test", {"target": project.manifest_folder("target")}, {}, ["test"], 0) as stage:
         write_records(stage.folder / QUESTIONS, queries, Query)
-        write_records(stage.folder / GUESSES, [Guess(query.id, 3) for query in queries], Guess)
+        write_records(stage.folder / GUESSES, [Guess(query.id, 3, False) for query in queries], Guess)
         return stage.commit({}).folder
 
 
