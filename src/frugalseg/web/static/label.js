@@ -46,7 +46,8 @@ class Page {
     if (this.filling || this.ahead.length >= REFILL) return;
     this.filling = true;
     try {
-      await this.outbox.send(); // what the server has not yet seen would come back as a question
+      // Who answers fast always has something to send: new questions do not wait for that. What the server has not yet
+      // seen comes back as a question, is left out below, and is asked for on top.
       const waiting = [...this.owed.values()].filter((count) => count > 0).length;
       const path = `/api/${this.about.project}/leases`;
       const found = await call("POST", path, { count: Math.min(32, AHEAD + waiting) });
@@ -81,6 +82,7 @@ class Page {
       Promise.all([picture(earlier), picture(later)]).then(
         ([before, after]) => Object.assign(question.images, { earlier: before, later: after }), () => {});
       if (!this.question) this.next();
+      this.countReady();
     } catch (error) {
       setTimeout(() => this.prepare(question), 3000);
     }
@@ -92,8 +94,14 @@ class Page {
     this.refill();
   }
 
+  // How many more answers can be given if the server goes now.
+  countReady() {
+    document.body.dataset.ready = this.ahead.filter((question) => question.images).length;
+  }
+
   ask(question) {
     this.question = question;
+    this.countReady();
     this.revealed = false;
     this.hideGuess();
     $(".ask").hidden = !question;
