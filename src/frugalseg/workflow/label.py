@@ -21,13 +21,12 @@ from frugalseg.core.table import read_records
 from frugalseg.data.batches import human_masks
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.partial import write_partial
-from frugalseg.workflow.project import PARTIAL, QUESTIONS, Project
+from frugalseg.workflow.project import LEDGER, PARTIAL, QUESTIONS, Project
 from frugalseg.workflow.round_labels import round_inputs, write_round
 from frugalseg.workflow.rounds import chain, questions_and_answers
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 STAGE, UNASKED = "label", "unasked"
-LEDGER = "ledger.json"  # in its folder: answers and seconds by kind of question, verdicts, and how many are wrong
 SHOWN = 20  # frames named in one message
 
 

@@ -27,7 +27,7 @@ from frugalseg.core.records import Frame, Manifest, Point, Query, QueryKind
 from frugalseg.core.table import read_records
 from frugalseg.data.labels import LabelReader
 from frugalseg.evaluation.surprise import Guess
-from frugalseg.workflow.project import GUESSES, QUESTIONS, Project
+from frugalseg.workflow.project import GUESSES, LEDGER, QUESTIONS, Project
 from frugalseg.workflow.round_labels import round_inputs, write_round
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -121,7 +121,7 @@ def _write(project: Project, selection: Path, folder: Path, histories: Sequence[
     queries = read_records(selection / QUESTIONS, Query)
     write_round(project, selection, [row for query in queries for row in rows.get(query.id, [])], folder)
     found = measured(histories)
-    (folder / "ledger.json").write_text(json.dumps(found, indent=1))
+    (folder / LEDGER).write_text(json.dumps(found, indent=1))
     return {
         "answers": sum(found["answers"].values()),
         "human_seconds": math.fsum(found["seconds"].values()),

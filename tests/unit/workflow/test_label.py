@@ -17,8 +17,8 @@ from frugalseg.core.table import read_records, write_records
 from frugalseg.data.batches import PartialLabelFolder
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.toycity import write_dataset
-from frugalseg.workflow.label import LEDGER, cells_by_key, label, label_nothing
-from frugalseg.workflow.project import ANSWERS, PARTIAL, QUESTIONS, Project, init_project
+from frugalseg.workflow.label import cells_by_key, label, label_nothing
+from frugalseg.workflow.project import ANSWERS, LEDGER, PARTIAL, QUESTIONS, Project, init_project
 from frugalseg.workflow.stage import Options, run_stage
 
 SIZE_HW = (32, 48)
