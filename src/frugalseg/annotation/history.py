@@ -130,7 +130,7 @@ def people(histories: Sequence[History]) -> list[dict[str, Any]]:
         given[name].append(reply)
     known: dict[str, list[tuple[int, Reply]]] = defaultdict(list)
     for history in histories:
-        truth = history.truth if history.truth is not None else _decided(history)
+        truth = known_class(history)
         for name, reply in history.answers.items():
             if truth is not None and not reply.revealed:
                 known[name].append((truth, reply))
@@ -152,6 +152,13 @@ def people(histories: Sequence[History]) -> list[dict[str, Any]]:
     return found
 
 
+def known_class(history: History) -> int | None:
+    """Return the true class of a gold question, or the one that a reviewer decided for; else None."""
+    if history.truth is not None:
+        return history.truth
+    return None if history.decision is None else history.decision.class_id
+
+
 def agreement(histories: Iterable[History]) -> dict[str, int]:
     """Return on how many questions several people answered, and on how many of them they said the same."""
     both = [history for history in histories if history.truth is None and len(history.answers) > 1]
@@ -169,10 +176,6 @@ def _said(reply: Reply) -> tuple[str, int | None]:
 
 def _said_row(row: Answer) -> tuple[str, int | None]:
     return row.verdict.value, row.class_id
-
-
-def _decided(history: History) -> int | None:
-    return None if history.decision is None else history.decision.class_id
 
 
 def _row(query: str, name: str, event: Stored) -> Answer:

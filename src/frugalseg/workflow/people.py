@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.annotation import history as told
+from frugalseg.annotation.annotators import Annotators
 from frugalseg.annotation.events import canonical
 from frugalseg.annotation.history import History
 from frugalseg.annotation.media import MediaFolder, Renderer
@@ -27,7 +28,7 @@ from frugalseg.core.records import Frame, Manifest, Point, Query, QueryKind
 from frugalseg.core.table import read_records
 from frugalseg.data.labels import LabelReader
 from frugalseg.evaluation.surprise import Guess
-from frugalseg.workflow.project import GUESSES, LEDGER, QUESTIONS, Project
+from frugalseg.workflow.project import ANNOTATORS, GUESSES, LEDGER, QUESTIONS, Project
 from frugalseg.workflow.round_labels import round_inputs, write_round
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -122,6 +123,8 @@ def _write(project: Project, selection: Path, folder: Path, histories: Sequence[
     write_round(project, selection, [row for query in queries for row in rows.get(query.id, [])], folder)
     found = measured(histories)
     (folder / LEDGER).write_text(json.dumps(found, indent=1))
+    annotators = Annotators.of(histories, len(project.classes))
+    (folder / ANNOTATORS).write_text(json.dumps(annotators.to_json(), indent=1))
     return {
         "answers": sum(found["answers"].values()),
         "human_seconds": math.fsum(found["seconds"].values()),
