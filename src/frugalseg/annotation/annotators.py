@@ -13,13 +13,13 @@ Q questions, A annotators, C classes; a matrix' rows are true classes, its colum
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.annotation.history import History, known_class
+from frugalseg.annotation.history import History, known_class, people
 from frugalseg.core.errors import ArtifactError
 
 PRIOR_RIGHT = 0.95  # share of right answers taken for granted before anything is known
@@ -87,8 +87,18 @@ class Annotators:
         right_A: Floats = np.diagonal(self.matrices_ACC, axis1=1, axis2=2) @ (seen_C / seen_C.sum())
         return right_A
 
+    def judged(self, name: str) -> int:
+        """Return on how many of a person's answers the matrix rests; 0 for one who is not known."""
+        return round(float(self.counts_ACC[self.names.index(name)].sum())) if name in self.names else 0
+
+    def right(self, name: str) -> float | None:
+        """Return the estimated share of a person's right answers; None where there was nothing to judge."""
+        return float(self.right_A[self.names.index(name)]) if self.judged(name) else None
+
     def mistakes(self, name: str) -> list[Mistake]:
         """Return what a person takes for what, the most frequent first."""
+        if name not in self.names:
+            return []
         counts_CC = self.counts_ACC[self.names.index(name)]
         given_C = counts_CC.sum(axis=1)
         found = [
@@ -151,6 +161,22 @@ class Annotators:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ArtifactError(f"{where}: no file of annotators ({error!r}). Export the answers anew.") from error
         return found
+
+
+def people_figures(histories: Sequence[History], annotators: Annotators) -> list[dict[str, Any]]:
+    """Return each person's figures (`history.people`), and what is estimated of their mistakes.
+
+    `judged` says on how many answers the estimates rest, `estimated_right` and `mistakes` what came out.
+    """
+    return [
+        {
+            **person,
+            "judged": annotators.judged(person["name"]),
+            "estimated_right": annotators.right(person["name"]),
+            "mistakes": [asdict(one) for one in annotators.mistakes(person["name"])],
+        }
+        for person in people(histories)
+    ]
 
 
 def learn(judged: Iterable[Judged], classes: int, answers: Mapping[str, int] | None = None) -> Annotators:

@@ -26,7 +26,8 @@ from frugalseg.workflow import catalog
 from frugalseg.workflow.check import check_stage
 from frugalseg.workflow.label import answered, cells_by_key
 from frugalseg.workflow.project import IMPORT, MODEL, NETWORKS, PARTIAL, Project
-from frugalseg.workflow.round_labels import read_annotators
+from frugalseg.workflow.round_labels import annotators_of
+from frugalseg.workflow.rounds import chain
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 
@@ -191,7 +192,7 @@ class _Training:
         frames = project.manifest(_target_domain(self.config)).frames
         if self.answers is not None:
             frames = answered(project, self.answers, frames)
-            people = read_annotators(self.answers)
+            people = annotators_of(chain(self.answers))
             confusion_CC = None if people is None else people.mixture_CC
             human = Human(self.answers / PARTIAL, cells_by_key(self.answers), confusion_CC)
         return DomainData(

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from frugalseg.annotation.annotators import PRIOR_ANSWERS, PRIOR_RIGHT, Annotators, Judged, learn
+from frugalseg.annotation.annotators import PRIOR_ANSWERS, PRIOR_RIGHT, Annotators, Judged, learn, people_figures
 from frugalseg.annotation.events import Reply, Stored
 from frugalseg.annotation.history import History
 from frugalseg.core.errors import ArtifactError
@@ -192,3 +192,15 @@ def test_a_selection_is_read_with_gold_overlap_and_decisions() -> None:
     found = Annotators.of(histories, 3)
     assert found.names == ("ann", "bob") and found.answers_A.tolist() == [3, 1]
     assert np.argwhere(found.counts_ACC).tolist() == [[0, 1, 0], [0, 2, 2], [1, 1, 1]]
+
+
+def test_figures_say_what_they_rest_on() -> None:
+    histories = [
+        History.of(1, "g", 1, 2, [("ann", said(1, 1)), ("bob", said(2, 2))]),
+        History.of(2, "o", 1, None, [("cid", said(3, 0))]),
+    ]
+    ann, bob, cid = people_figures(histories, Annotators.of(histories, 3))
+    assert (ann["judged"], bob["judged"], cid["judged"]) == (1, 1, 0)
+    assert ann["estimated_right"] < bob["estimated_right"] and cid["estimated_right"] is None
+    assert ann["mistakes"] == [{"truth": 2, "said": 1, "count": 1.0, "share": 1.0}]
+    assert bob["mistakes"] == cid["mistakes"] == [] and cid["answers"] == 1
