@@ -88,10 +88,10 @@ class PointDaConfig(AdversarialConfig):
         "own", description="class weights of the target's terms: by each term's own labels, the source's, or none"
     )
     human_weight: float = Field(5.0, ge=0, description="weight of people's term, averaged over the answered pixels")
-    human_loss: Literal["ce", "gce", "forward"] = Field(
+    human_loss: Literal["ce", "gce", "forward", "annotators"] = Field(
         "ce",
-        description="loss of people's term: cross entropy, generalised cross entropy, or forward correction; "
-        "the last two bear wrong answers",
+        description="loss of people's term: cross entropy, generalised cross entropy, forward correction, or that with "
+        "the confusions measured on gold and shared questions; the last three bear wrong answers",
     )
     gce_q: float = Field(0.7, gt=0, le=1, description="gce: q; near 0 cross entropy, 1 the mean absolute error")
     human_wrong_rate: float = Field(
@@ -122,7 +122,9 @@ class PointDa:
         aligns = config.adv_weight > 0 and self._source is not None
         self._adversary = Adversary(network, config, fabric, maps=entropy_NCHW) if aligns else None
         self._weights = dict.fromkeys(("human", "machine", "merged"), self._learner.class_weights)
-        confusion_CC = annotator_confusion(len(network.classes), config.human_wrong_rate, config.human_confusion)
+        measured = config.human_loss == "annotators"
+        counts = self._human.need_confusion("point_da") if measured else config.human_confusion
+        confusion_CC = annotator_confusion(len(network.classes), config.human_wrong_rate, counts)
         self._human_loss = label_loss(config.human_loss, config.gce_q, confusion_CC)
 
     def phases(self) -> list[Phase]:

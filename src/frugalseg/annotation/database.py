@@ -1,7 +1,8 @@
 """The store's database: SQLite beside the project, or PostgreSQL by its URL; one writer at a time on both.
 
 An answer is acknowledged only after its transaction is on the disk: SQLite with a write-ahead log and
-`synchronous=FULL`, PostgreSQL by default. Writers queue up; who waits too long gets a StoreBusyError.
+`synchronous=FULL`, PostgreSQL by default. Writers queue up; who waits too long gets a StoreBusyError. Who comes while
+the database is gone (PostgreSQL restarts, the disk is full) gets a StoreDownError and may come again.
 """
 
 import sqlite3
@@ -19,7 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from frugalseg.core.errors import StoreBusyError, StoreError
+from frugalseg.core.errors import StoreBusyError, StoreDownError, StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 WAIT_S = 5.0  # for another writer; a write takes milliseconds
@@ -59,6 +60,7 @@ class Database:
 
         Raises:
             StoreBusyError: others wrote for longer than one waits.
+            StoreDownError: the database is gone. A commit that it did not acknowledge may yet have happened.
         """
         if not self._turn.acquire(timeout=self._wait_s):
             raise StoreBusyError(f"{self}: others are writing. Try again.")
@@ -85,10 +87,12 @@ class Database:
         try:
             with Session(self._engine, expire_on_commit=False) as session:
                 yield session
-        except OperationalError as error:
+        except DBAPIError as error:
             if _is_busy(error):
                 raise StoreBusyError(f"{self}: others are writing. Try again.") from error
-            raise StoreError(f"{self}: {error.orig}") from error
+            if isinstance(error, OperationalError) or error.connection_invalidated:
+                raise StoreDownError(f"{self}: the database does not answer: {error.orig}") from error
+            raise
 
     def _migrate(self, connection: Connection) -> None:
         """Bring the tables up to date, all or nothing; two servers that start together do it one after the other."""
@@ -209,7 +213,7 @@ def refuse_network_file_system(path: Path, mounts: Callable[[], str] | None = No
         )
 
 
-def _is_busy(error: OperationalError) -> bool:
+def _is_busy(error: DBAPIError) -> bool:
     """Whether another writer is the reason: SQLITE_BUSY and SQLITE_LOCKED, or PostgreSQL's lock_not_available."""
     if isinstance(error.orig, sqlite3.OperationalError):
         code = getattr(error.orig, "sqlite_errorcode", None)

@@ -1,5 +1,6 @@
 """Everything people said about a selection, folded: what each answered, what it took, and where they differ."""
 
+import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,12 +46,18 @@ class History:
 
     @property
     def differs(self) -> bool:
-        """Whether people's answers differ and nobody has decided between them."""
-        return self.decision is None and len({_said(reply) for reply in self.answers.values()}) > 1
+        """Whether people's answers differ and nobody has decided between them; what is known needs no decision."""
+        open_ = self.truth is None and self.decision is None
+        return open_ and len({_said(reply) for reply in self.answers.values()}) > 1
 
     @property
     def late(self) -> list[tuple[str, Stored]]:
-        """Answers that do not count, by person, which say something else than what does; a decision ends them."""
+        """Answers that do not count, by person, which say something else than what does; a decision ends them.
+
+        There is nothing to decide about a gold question.
+        """
+        if self.truth is not None:
+            return []
         said = None if self.result is None else _said(self.result)
         decided = max((line.applied[-1].number for line in self._decisions()), default=0)
         found = [(name, event) for name, line in self.lines.items() for event in (*line.branch, *line.waiting)]
@@ -101,11 +108,30 @@ def seconds(reply: Reply) -> float:
 
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:
-    """Return median and quartiles; means would follow the one person who went for coffee."""
-    if len(values) < 2:
-        return {"median": values[0] if values else None, "low": None, "high": None}
-    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-    return {"median": median, "low": low, "high": high}
+    """Return median, quartiles (`low`, `high`) and the median's 95 % interval (`from`, `to`); None where unknown.
+
+    Means would follow the one person who went for coffee.
+    """
+    found: dict[str, float | None] = dict.fromkeys(("median", "low", "high"))
+    if len(values) > 1:
+        found = dict(zip(("low", "median", "high"), statistics.quantiles(values, n=4, method="inclusive"), strict=True))
+    elif values:
+        found["median"] = values[0]
+    return found | dict(zip(("from", "to"), median_interval(values), strict=True))
+
+
+def median_interval(values: Sequence[float], share: float = 0.95) -> tuple[float | None, float | None]:
+    """Return values between which the median of all such answers lies, with probability `share` or a little more.
+
+    These are the k-th smallest and the k-th largest of n values, k as large as Binomial(n, 1/2) allows: nothing is
+    assumed of their distribution (David & Nagaraja, Order Statistics, section 7.1). Fewer than six values: none.
+    """
+    ordered, count = sorted(values), len(values)
+    outside, tail, log_term = 0, 0.0, -count * math.log(2)
+    while count and (tail := tail + math.exp(log_term)) <= (1 - share) / 2:
+        log_term += math.log((count - outside) / (outside + 1))
+        outside += 1
+    return (ordered[outside - 1], ordered[count - outside]) if outside else (None, None)
 
 
 def replies(histories: Iterable[History]) -> list[tuple[str, History, Reply]]:
@@ -130,7 +156,7 @@ def people(histories: Sequence[History]) -> list[dict[str, Any]]:
         given[name].append(reply)
     known: dict[str, list[tuple[int, Reply]]] = defaultdict(list)
     for history in histories:
-        truth = history.truth if history.truth is not None else _decided(history)
+        truth = known_class(history)
         for name, reply in history.answers.items():
             if truth is not None and not reply.revealed:
                 known[name].append((truth, reply))
@@ -152,6 +178,13 @@ def people(histories: Sequence[History]) -> list[dict[str, Any]]:
     return found
 
 
+def known_class(history: History) -> int | None:
+    """Return the true class of a gold question, or the one that a reviewer decided for; else None."""
+    if history.truth is not None:
+        return history.truth
+    return None if history.decision is None else history.decision.class_id
+
+
 def agreement(histories: Iterable[History]) -> dict[str, int]:
     """Return on how many questions several people answered, and on how many of them they said the same."""
     both = [history for history in histories if history.truth is None and len(history.answers) > 1]
@@ -169,10 +202,6 @@ def _said(reply: Reply) -> tuple[str, int | None]:
 
 def _said_row(row: Answer) -> tuple[str, int | None]:
     return row.verdict.value, row.class_id
-
-
-def _decided(history: History) -> int | None:
-    return None if history.decision is None else history.decision.class_id
 
 
 def _row(query: str, name: str, event: Stored) -> Answer:

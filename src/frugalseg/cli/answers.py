@@ -12,6 +12,7 @@ from frugalseg.cli.output import Table, logs_on_stderr, pairs, show
 from frugalseg.core.errors import ConfigError
 
 EXAMPLES = (
+    "frugalseg answers city figures",
     "frugalseg answers city people",
     "frugalseg answers city invite ann --role reviewer --host 192.168.1.20",
     "frugalseg answers city revoke ann",
@@ -23,6 +24,7 @@ EXAMPLES = (
 class Action(StrEnum):
     """What to do."""
 
+    FIGURES = "figures"
     PEOPLE = "people"
     INVITE = "invite"
     REVOKE = "revoke"
@@ -32,7 +34,9 @@ class Action(StrEnum):
 
 def command(
     project: ProjectFolder,
-    action: Annotated[Action, typer.Argument(metavar="ACTION", help="people, invite, revoke, backup or restore")],
+    action: Annotated[
+        Action, typer.Argument(metavar="ACTION", help="figures, people, invite, revoke, backup or restore")
+    ],
     subject: Annotated[
         str | None, typer.Argument(metavar="[NAME|FILE]", help="whom to invite or revoke; the file of a backup")
     ] = None,
@@ -47,12 +51,14 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look after the store of people's answers: who may answer, copies of it.
+    """Look after the store of people's answers: who answered and how well, who may answer, copies of it.
+
+    `figures` are those of the newest selection: what an answer takes, and how far each person's can be believed.
 
     `backup` may run while people answer. `restore` needs the server stopped; the store that was there stays beside it.
     A PostgreSQL store is saved with PostgreSQL's own tools.
     """
-    if (subject is None) != (action is Action.PEOPLE):
+    if (subject is None) != (action in (Action.FIGURES, Action.PEOPLE)):
         raise ConfigError(f"answers {action}: {'a name or file is needed' if subject is None else 'takes no name'}.")
     with logs_on_stderr():
         from frugalseg.workflow.project import Project
@@ -67,8 +73,28 @@ def command(
             found = _copy(opened, action, Path(str(subject)), database)
         else:
             found = _people(opened, action, str(subject), database, role, days, host, port)
-    rows = [tuple(person.values()) for person in found.get("people", [])]
-    show(found, as_json, Table(rows, ("name", "role", "live tokens")) if "people" in found else pairs(found))
+    show(found, as_json, *_parts(action, found))
+
+
+def _parts(action: Action, found: dict[str, Any]) -> list[str | Table]:
+    """Return what people are shown of what was found."""
+    if action is Action.PEOPLE and "people" in found:
+        return [Table([tuple(person.values()) for person in found["people"]], ("name", "role", "live tokens"))]
+    if action is not Action.FIGURES or "people" not in found:
+        return [pairs(found)]
+    spread = ("median", "low", "high", "from", "to")
+    times = [
+        (kind, count, found["seconds"][kind], *(found["each_s"][kind][name] for name in spread))
+        for kind, count in found["answers"].items()
+    ]
+    columns = ("answers", "seconds", "revealed", "checked", "right", "judged", "estimated_right")
+    people = [(one["name"], one["each_s"]["median"], *(one[key] for key in columns)) for one in found["people"]]
+    agreed = found["agreement"]
+    return [
+        Table(times, ("kind", "answers", "seconds", "median s", "low", "high", "median from", "to")),
+        f"Two people said the same on {agreed['same']} of {agreed['questions']} questions; {found['undecided']} open.",
+        Table(people, ("name", "median s", "answers", "seconds", "looked", "known", "right", "judged", "estimated")),
+    ]
 
 
 def _copy(project: Any, action: Action, file: Path, database: str | None) -> dict[str, Any]:
@@ -91,12 +117,15 @@ def _people(
     from frugalseg.annotation.accounts import Role
     from frugalseg.core.choose import choose
     from frugalseg.web.serve import address
-    from frugalseg.workflow.people import open_store
+    from frugalseg.workflow.people import figures, open_store
 
     store = open_store(project, database)
     try:
         if action is Action.PEOPLE:
             return {"people": store.accounts.people()}
+        if action is Action.FIGURES:
+            selection = project.latest(("select",), "a selection", f"frugalseg select {project.folder}").folder
+            return figures(project, selection, store)
         if action is Action.REVOKE:
             return {"name": name, "ended": store.accounts.revoke(name, "command line")}
         known = choose("role", role, {str(entry): entry for entry in Role})

@@ -5,7 +5,8 @@ from frugalseg.cli.output import Table, logs_on_stderr, pairs, show
 
 EXAMPLES = ("frugalseg status city",)
 
-ROUND = ("round", "strategy", "questions", "answers", "human_seconds_planned", "human_seconds", "miou")
+ROUND = ("round", "strategy", "questions", "answers", "human_seconds_planned", "human_seconds", "each_s", "agreement",
+         "miou")  # fmt: skip
 HEADLINES = ("miou", "questions", "answers", "human_seconds")
 
 
@@ -20,6 +21,6 @@ def command(project: ProjectFolder, as_json: Json = False, quiet: Quiet = False)
     facts = pairs({"frames": found["data"], **left_out, "people's minutes": found["human_seconds"] / 60})
     rows = [(stage["stage"], stage["wall_s"], *(stage.get(name) for name in HEADLINES)) for stage in found["stages"]]
     table = Table(rows, ("stage", "seconds", "mIoU", "questions", "answers", "people's s"))
-    header = ("round", "strategy", "questions", "answers", "planned s", "people's s", "mIoU")
+    header = ("round", "strategy", "questions", "answers", "planned s", "people's s", "s/answer", "agreement", "mIoU")
     asked = Table([[one[name] for name in ROUND] for one in found["rounds"]], header)
     show(found, as_json, f"{found['project']} ({found['folder']})", facts, table, asked, f"Next: {found['next']}")

@@ -19,6 +19,7 @@ FrugalsegError                     exit code 2, message only, never a traceback
 ├── AnswerError                    an answer that does not fit its question
 └── StoreError                     the store of people's answers cannot be used as asked
     ├── StoreBusyError             somebody else writes at this moment; the same request again succeeds
+    ├── StoreDownError             the database is gone or cannot write at this moment; try again
     ├── ConflictError              an event's identifier was used before, for something else
     ├── LoginError                 no token, or one that is unknown, expired or revoked
     ├── ForbiddenError             somebody without the right to it asks
@@ -118,6 +119,10 @@ class StoreError(FrugalsegError):
 
 class StoreBusyError(StoreError):
     """Somebody else writes at this moment; the same request again succeeds."""
+
+
+class StoreDownError(StoreError):
+    """The database is gone, restarting, or cannot write at this moment; the same request may succeed later."""
 
 
 class ConflictError(StoreError):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import DataError
 from frugalseg.core.records import Answer, Query, Verdict
+from frugalseg.evaluation.answered import Answered
 from frugalseg.evaluation.asked_rounds import AskedRound, StillUnsure
 from frugalseg.evaluation.compare import RESAMPLES, CurvePoint, Interval, bootstrap_classes, bootstrap_interval
 from frugalseg.evaluation.confusion import Confusions, Scores, scores
@@ -129,8 +130,8 @@ class LedgerRow:
         simulated: bool = False,
         role: Role = Role.STEP,
     ) -> "LedgerRow":
-        """Count verdicts and sum seconds; a question answered twice costs twice."""
-        verdicts = [answer.verdict for answer in answers]
+        """Sum seconds and count what holds: the last answer to a question; one that was answered twice costs twice."""
+        verdicts = list({answer.query: answer.verdict for answer in answers}.values())
         return cls(
             what=what,
             asked=len(queries),
@@ -164,7 +165,8 @@ class ReportData:
     `created` is a date as text (the report itself has no clock), `budget` the budget as the user wrote it, `notes`
     are caveats printed under the headline. `reliability` is by model name; `drift` as the last step's network sees it;
     `left_out` are sections that the stages gave no material for, each with the reason; `slice` compares chosen
-    questions with the random ones hidden among them, `forecast` is a sentence about the next hour.
+    questions with the random ones hidden among them, `forecast` is a sentence about the next hour, `answered` is about
+    the people who answered; None where answers were simulated.
 
     Raises:
         DataError: a model scored over another number of classes, or two models of one name.
@@ -193,6 +195,7 @@ class ReportData:
     slice: SliceResult | None = None
     unsure: StillUnsure | None = None
     forecast: str = ""
+    answered: Answered | None = None
 
     def __post_init__(self) -> None:
         names = [model.name for model in self.models]

@@ -208,6 +208,6 @@ def _gain_tile(label: str, gain: Interval) -> Tile:
 def _time_tile(data: ReportData, model: EvaluatedModel) -> Tile:
     words = wording.duration(model.human_seconds).split(" ")
     asked = sum(row.asked for row in data.ledger if row.role is Role.STEP)
-    simulated = "simulated" if any(row.simulated for row in data.ledger) else ""
+    source = "simulated" if any(row.simulated for row in data.ledger) else "measured" if data.answered else ""
     questions = f"{wording.whole(asked)} questions" if asked else ""
-    return Tile("people's time", tuple(zip(words[::2], words[1::2], strict=False)), (questions, simulated))
+    return Tile("people's time", tuple(zip(words[::2], words[1::2], strict=False)), (questions, source))

@@ -23,10 +23,29 @@ from frugalseg.training.settings import TrainConfig
 
 @dataclass(frozen=True)
 class Human:
-    """People's answers: a folder of partial labels, and the cells each frame was asked about (none if in full)."""
+    """People's answers: a folder of partial labels, and the cells each frame was asked about (none if in full).
+
+    `confusion_CC`, where it was measured, says how often each class (row) is answered as each (column).
+    """
 
     labels: Path
     cells: dict[str, tuple[Region, ...]]
+    confusion_CC: NDArray[np.float64] | None = None
+
+    def need_confusion(self, method: str) -> list[list[float]]:
+        """Return `confusion_CC` row by row.
+
+        Raises:
+            TrainingError: it was not measured, and `method` corrects for it.
+        """
+        if self.confusion_CC is None:
+            raise TrainingError(
+                f"{method}: nothing was measured of those who gave the answers in {self.labels.parent}; `frugalseg "
+                "label` does so where people answer in the browser.\nWithout it set human_loss = forward, with "
+                "human_wrong_rate or human_confusion."
+            )
+        rows: list[list[float]] = self.confusion_CC.tolist()
+        return rows
 
 
 @dataclass(frozen=True)

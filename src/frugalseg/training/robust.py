@@ -70,15 +70,17 @@ def annotator_confusion(classes: int, wrong_rate: float, counts: Sequence[Sequen
 
 
 def label_loss(name: str, q: float, confusion_CC: Tensor) -> LabelLoss:
-    """Return the loss of that name: ce, gce (with q) or forward (with an annotator's confusion matrix).
+    """Return the loss of that name: ce, gce (with q), forward or annotators (both with a confusion matrix).
 
     Raises:
         UnknownNameError: there is none.
     """
+    forward = partial(forward_cross_entropy, confusion_CC=confusion_CC)
     losses: dict[str, LabelLoss] = {
         "ce": cross_entropy,
         "gce": partial(generalized_cross_entropy, q=q),
-        "forward": partial(forward_cross_entropy, confusion_CC=confusion_CC),
+        "forward": forward,
+        "annotators": forward,
     }
     return choose("loss", name, losses)
 

@@ -20,7 +20,14 @@ def create_inner(site: Site) -> FastAPI:
     Raises:
         RuntimeError: a route that does not say who may call it.
     """
-    app = FastAPI(title="frugalseg", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="frugalseg",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,  # an address that is none is not found, whatever it ends with
+    )
     app.state.site = site
     errors.install(app)
     app.router.routes.extend([*api.router.routes, *pages.router.routes])  # flat, so that none is overlooked below

@@ -16,6 +16,7 @@ from frugalseg.core.errors import (
     LoginError,
     NotFoundError,
     StoreBusyError,
+    StoreDownError,
 )
 from frugalseg.web.body import BodyError
 
@@ -26,6 +27,7 @@ STATUS: dict[type[FrugalsegError], tuple[int, str]] = {
     ConflictError: (409, "conflict"),
     AnswerError: (422, "invalid"),
     StoreBusyError: (503, "busy"),
+    StoreDownError: (503, "down"),
 }
 KINDS = {status: kind for status, kind in STATUS.values()} | {405: "method", 413: "too_large", 415: "content_type"}
 RETRY_AFTER_S = "1"

@@ -8,6 +8,7 @@ from typing import Any
 
 from frugalseg.annotation import history as told
 from frugalseg.annotation.accounts import RIGHTS, Account
+from frugalseg.annotation.annotators import Annotators, people_figures
 from frugalseg.annotation.events import Reply
 from frugalseg.annotation.history import History
 from frugalseg.web.site import Site
@@ -52,20 +53,22 @@ def dashboard(site: Site) -> dict[str, Any]:
         "undecided": sum(history.differs for history in histories),
         "late": sum(bool(history.late) for history in histories),
         "classes": list(site.selection.classes.names),
-        "people": told.people(histories),
+        "people": people_figures(histories, Annotators.of(histories, len(site.selection.classes))),
     }
 
 
 def people_csv(site: Site) -> str:
     """Return each person's figures as CSV; a name that begins like a formula gets an apostrophe in front."""
-    rows = told.people(site.store.histories(site.selection))
+    histories = site.store.histories(site.selection)
+    rows = people_figures(histories, Annotators.of(histories, len(site.selection.classes)))
     text = io.StringIO()
     table = csv.writer(text)
-    table.writerow(["name", "answers", "seconds", "median_s", "revealed", "checked", "right"])
+    counted = ("revealed", "checked", "right", "judged", "estimated_right")
+    table.writerow(["name", "answers", "seconds", "median_s", *counted])
     for row in rows:
         name = f"'{row['name']}" if row["name"].startswith(FORMULA) else row["name"]
-        figures = (row[key] for key in ("revealed", "checked", "right"))
-        table.writerow([name, row["answers"], f"{row['seconds']:.1f}", row["each_s"]["median"], *figures])
+        seconds = f"{row['seconds']:.1f}"
+        table.writerow([name, row["answers"], seconds, row["each_s"]["median"], *(row[key] for key in counted)])
     return text.getvalue()
 
 

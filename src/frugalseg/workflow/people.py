@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.annotation import history as told
+from frugalseg.annotation.annotators import Annotators, people_figures
 from frugalseg.annotation.events import canonical
 from frugalseg.annotation.history import History
 from frugalseg.annotation.media import MediaFolder, Renderer
@@ -27,7 +28,7 @@ from frugalseg.core.records import Frame, Manifest, Point, Query, QueryKind
 from frugalseg.core.table import read_records
 from frugalseg.data.labels import LabelReader
 from frugalseg.evaluation.surprise import Guess
-from frugalseg.workflow.project import GUESSES, LEDGER, QUESTIONS, Project
+from frugalseg.workflow.project import ANNOTATORS, GUESSES, LEDGER, QUESTIONS, Project
 from frugalseg.workflow.round_labels import round_inputs, write_round
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -97,7 +98,20 @@ def export(project: Project, selection: Path, store: Store, options: Options) ->
     return run_stage(project, "label", round_inputs(project, selection), config, work, options)
 
 
-def measured(histories: Sequence[History]) -> dict[str, Any]:
+def figures(project: Project, selection: Path, store: Store) -> dict[str, Any]:
+    """Return what the answers to a selection cost so far, and how far they can be trusted.
+
+    Raises:
+        StageOrderError: nobody has been asked anything.
+    """
+    known = store.selection(project.run(str(selection)).fingerprint)
+    if known is None:
+        raise StageOrderError(f"{selection}: nobody has been asked yet. Run: frugalseg label {project.folder}")
+    histories = store.histories(known)
+    return measured(histories, Annotators.of(histories, len(known.classes)))
+
+
+def measured(histories: Sequence[History], annotators: Annotators) -> dict[str, Any]:
     """Return what the answers cost and how far they can be trusted, as it stands in ledger.json."""
     given = told.replies(histories)
     kinds = {"point": [reply for _, h, reply in given if h.truth is None and reply.kind == "answer"]}
@@ -112,7 +126,7 @@ def measured(histories: Sequence[History]) -> dict[str, Any]:
         "verdicts": {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))},
         "agreement": told.agreement(histories),
         "undecided": sum(history.differs for history in histories),
-        "people": told.people(histories),
+        "people": people_figures(histories, annotators),
     }
 
 
@@ -120,8 +134,10 @@ def _write(project: Project, selection: Path, folder: Path, histories: Sequence[
     rows = {history.query: history.rows() for history in histories if history.truth is None}
     queries = read_records(selection / QUESTIONS, Query)
     write_round(project, selection, [row for query in queries for row in rows.get(query.id, [])], folder)
-    found = measured(histories)
+    annotators = Annotators.of(histories, len(project.classes))
+    found = measured(histories, annotators)
     (folder / LEDGER).write_text(json.dumps(found, indent=1))
+    (folder / ANNOTATORS).write_text(json.dumps(annotators.to_json(), indent=1))
     return {
         "answers": sum(found["answers"].values()),
         "human_seconds": math.fsum(found["seconds"].values()),

@@ -32,6 +32,7 @@ QUESTIONS = "questions.parquet"  # in a select stage's folder
 GUESSES = "guesses.parquet"  # beside it: what the model said of each point before people did
 ANSWERS = "answers.parquet"  # in a label stage's folder
 LEDGER = "ledger.json"  # beside it: answers and seconds by kind of question, verdicts, how far they are right
+ANNOTATORS = "annotators.json"  # beside it, where people answered: how far each can be believed
 PARTIAL = "partial"  # beside it: the answers folded into labels/ and provenance/
 UNLISTED = "unlabelled"  # the class set of a folder without classes.toml
 CONFUSIONS = "confusions.npz"  # in an evaluate stage's folder

@@ -1,6 +1,6 @@
 """`report`: everything the project's stages wrote down, on one page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,11 @@ from frugalseg.evaluation.report import (
 from frugalseg.models.store import load_model, read_model_info
 from frugalseg.training.predict import Predictor
 from frugalseg.workflow.adaptation_exhibits import adaptation_exhibits
+from frugalseg.workflow.answered_exhibits import answered
 from frugalseg.workflow.exhibits import exhibits, reliabilities
 from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
 from frugalseg.workflow.round_exhibits import round_exhibits
-from frugalseg.workflow.rounds import EVERYTHING, chain, human_seconds, is_control, strategy_of
+from frugalseg.workflow.rounds import EVERYTHING, chain, human_seconds, is_control, label_stages, strategy_of
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 QUESTION_FRAMES, PREDICTION_FRAMES = 4, 4
@@ -81,7 +82,7 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
         models=models,
         curve=tuple(map(_curve_point, models)),
         frames=(*_question_frames(project, runs), *_prediction_frames(project, scored)),
-        ledger=tuple(_ledger_row(project, run) for run in runs if run.name.startswith("label")),
+        ledger=tuple(_ledger_row(project, run) for run in label_stages(runs)),
         stages=tuple(map(_stage_record, runs)),
         environment=runs[-1].versions if runs else {},
         budget=project.settings.budget,
@@ -98,6 +99,7 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
         slice=asked.slice,
         unsure=asked.unsure,
         forecast=asked.forecast,
+        answered=answered(project, runs),
     )
 
 
@@ -152,13 +154,14 @@ def _ledger_row(project: Project, run: RunInfo) -> LedgerRow:
         seconds = float(run.extra["human_seconds"])
         return LedgerRow(f"{run.folder.name}: {EVERYTHING}", frames, frames, 0, 0, 0, seconds, simulated=True)
     selection = project.run(str(run.input("questions")))
-    return LedgerRow.count(
+    row = LedgerRow.count(
         f"{run.folder.name}: {selection.name.partition('-')[2]}, {selection.config['budget']}",
         read_records(selection.folder / QUESTIONS, Query),
         read_records(run.folder / ANSWERS, Answer),
         simulated=bool(run.extra.get("simulated")),
         role=_role(selection.name.partition("-")[2], project.settings.strategy),
     )
+    return replace(row, human_seconds=float(run.extra["human_seconds"]))  # with gold questions and decisions
 
 
 def _stage_record(run: RunInfo) -> StageRecord:

@@ -3,13 +3,17 @@
 Nothing here loads torch: the page on which people answer starts without it.
 """
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
+from frugalseg.annotation.annotators import Annotators
 from frugalseg.annotation.answers import by_frame, fold
 from frugalseg.core.records import Answer, Query
+from frugalseg.core.runs import RunInfo
 from frugalseg.core.table import read_records, write_records
 from frugalseg.data.partial import write_partial
-from frugalseg.workflow.project import ANSWERS, PARTIAL, QUESTIONS, Project
+from frugalseg.workflow.project import ANNOTATORS, ANSWERS, PARTIAL, QUESTIONS, Project
 from frugalseg.workflow.rounds import EARLIER, chain, questions_and_answers
 
 
@@ -34,3 +38,17 @@ def write_round(project: Project, selection: Path, answers: list[Answer], folder
         write_partial(folder / PARTIAL, fold(asked, replies, (frame.height, frame.width), frame.key))
     write_records(folder / ANSWERS, answers, Answer)
     return queries
+
+
+def annotators_of(labels: Iterable[RunInfo]) -> Annotators | None:
+    """Return how far the people of these label stages can be believed; None where no person answered.
+
+    Raises:
+        ArtifactError: a damaged file.
+    """
+    found = None
+    for path in (run.folder / ANNOTATORS for run in labels):
+        if path.is_file():
+            here = Annotators.from_json(json.loads(path.read_text()), str(path))
+            found = here if found is None else found + here
+    return found

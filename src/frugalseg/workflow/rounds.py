@@ -92,6 +92,14 @@ def questions_and_answers(labels: Iterable[RunInfo]) -> tuple[list[Query], list[
     return queries, answers
 
 
+def label_stages(runs: Iterable[RunInfo]) -> list[RunInfo]:
+    """Return the label stages among `runs` that count: of several exports of one selection's answers the newest."""
+    newest = {
+        run.input("questions") if run.has_input("questions") else run.folder: run for run in runs if run.name == "label"
+    }
+    return list(newest.values())
+
+
 def asked_before(labels: Iterable[RunInfo]) -> dict[str, tuple[Asked, ...]]:
     """Return the points of each frame, by key, that these rounds asked, each with the last verdict about it."""
     queries, answers = questions_and_answers(labels)
@@ -109,7 +117,7 @@ def cost_model(project: Project, labels: Iterable[RunInfo] | None = None) -> Pro
     Simulated answers are never mixed with people's: they count where no person has answered, so that a rehearsal plans
     as the real thing would.
     """
-    runs = [run for run in project.list() if run.name == "label"] if labels is None else list(labels)
+    runs = label_stages(project.list()) if labels is None else list(labels)
     people = [run for run in runs if not run.extra.get("simulated")]
     queries, answers = questions_and_answers(people or runs)
     kinds = {query.id: query.kind for query in queries}

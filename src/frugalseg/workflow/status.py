@@ -4,7 +4,7 @@ import shlex
 from typing import Any
 
 from frugalseg.workflow.project import DOMAINS, IMPORT, Project
-from frugalseg.workflow.rounds import Round, is_control, rounds
+from frugalseg.workflow.rounds import Round, is_control, label_stages, rounds
 
 
 def status(project: Project) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def status(project: Project) -> dict[str, Any]:
         },
         "stages": stages,
         "rounds": [_round_row(one) for one in rounds(project)],
-        "human_seconds": sum(run.extra.get("human_seconds", 0.0) for run in project.list()),
+        "human_seconds": sum(run.extra["human_seconds"] for run in label_stages(project.list())),
         "next": next_command(project),
     }
 
@@ -71,8 +71,16 @@ def _round_row(one: Round) -> dict[str, Any]:
         "answers": answered.extra["answers"] if answered else 0,
         "human_seconds_planned": one.selection.extra.get("human_seconds_planned"),
         "human_seconds": answered.extra["human_seconds"] if answered else 0.0,
+        "each_s": answered.extra.get("each_s") if answered else None,
+        "agreement": _agreement(answered.extra) if answered else None,
         "miou": scored.extra["miou"] if scored else None,
     }
+
+
+def _agreement(found: dict[str, Any]) -> float | None:
+    """Return the share of the questions to two people on which they said the same; None without any."""
+    told = found.get("agreement", {})
+    return told["same"] / told["questions"] if told.get("questions") else None
 
 
 def _headline(extra: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from frugalseg.workflow import catalog
 from frugalseg.workflow.check import check_stage
 from frugalseg.workflow.label import answered, cells_by_key
 from frugalseg.workflow.project import IMPORT, MODEL, NETWORKS, PARTIAL, Project
+from frugalseg.workflow.round_labels import annotators_of
+from frugalseg.workflow.rounds import chain
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 
@@ -190,7 +192,9 @@ class _Training:
         frames = project.manifest(_target_domain(self.config)).frames
         if self.answers is not None:
             frames = answered(project, self.answers, frames)
-            human = Human(self.answers / PARTIAL, cells_by_key(self.answers))
+            people = annotators_of(chain(self.answers))
+            confusion_CC = None if people is None else people.mixture_CC
+            human = Human(self.answers / PARTIAL, cells_by_key(self.answers), confusion_CC)
         return DomainData(
             source=self._source(),
             target=FramePool(frames),

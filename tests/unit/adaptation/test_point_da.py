@@ -79,8 +79,9 @@ def test_limits_of_equation_6() -> None:
 
 @pytest.fixture
 def make(tiny_city: ModuleType, tmp_path: Path) -> Any:
-    def build(body: str = "Body", source: bool = True, **settings: Any) -> PointDa:
+    def build(body: str = "Body", source: bool = True, confusion: Any = None, **settings: Any) -> PointDa:
         data = tiny_city.domain_data(tmp_path / "city", count=3)
+        data = replace(data, human=replace(data.human, confusion_CC=confusion))
         data = data if source else replace(data, source=None, pixels_C=None)
         config = PointDaConfig(**{**tiny_city.SETTINGS, "discriminator_width": 4, **settings})
         return PointDa(tiny_city.network(body=getattr(tiny_city, body)), config, tiny_city.fabric(), data)
@@ -378,6 +379,15 @@ def test_robust_losses_near_their_limits_are_cross_entropy(make: Any) -> None:
         {"human_loss": "forward", "human_confusion": tuple(map(tuple, np.eye(4).tolist()))},
     ):
         assert total_loss(make(**settings), content)[1]["human"] == pytest.approx(plain, rel=1e-3)
+
+
+def test_measured_confusions_correct_as_given_ones_do(make: Any) -> None:
+    content, measured = batch(human=4, machine=60), np.full((4, 4), 0.1) + 0.6 * np.eye(4)
+    given = total_loss(make(human_loss="forward", human_confusion=tuple(map(tuple, measured.tolist()))), content)
+    assert total_loss(make(human_loss="annotators", confusion=measured), content)[1] == given[1]
+    assert total_loss(make(confusion=measured), content)[1] == total_loss(make(), content)[1]  # measured, but not used
+    with pytest.raises(TrainingError, match="point_da: nothing was measured of those who gave the answers"):
+        make(human_loss="annotators")
 
 
 def test_settings_that_contradict_each_other_are_refused(make: Any) -> None:

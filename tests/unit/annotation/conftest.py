@@ -1,11 +1,5 @@
 """A store on SQLite and on a real PostgreSQL server, with a clock that a test turns."""
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,48 +28,11 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a PostgreSQL server of our own; it listens on a socket in a folder and nowhere else."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    program = shutil.which("initdb") or (str(found[-1]) if found else None)
-    if program is None:
-        pytest.skip("needs PostgreSQL's server programs (initdb); on Debian: apt-get install postgresql")
-    user = None
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        try:
-            user = pwd.getpwnam("postgres").pw_name
-        except KeyError:
-            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
-    folder = tmp_path_factory.mktemp("pg")
-    if user:
-        for parent in (folder, *folder.parents):  # below the system's own folder for such things
-            if parent == Path(tempfile.gettempdir()):
-                break
-            parent.chmod(0o755)
-        shutil.chown(folder, user)
-    programs = Path(program).parent
-    subprocess.run([programs / "initdb", "-D", folder / "data", "-A", "trust", "-U", "tester"], check=True, user=user,
-                   cwd="/", capture_output=True)  # fmt: skip
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -p {port}"
-    control = [programs / "pg_ctl", "-D", folder / "data", "-w", "-o", options, "-l", folder / "log"]
-    subprocess.run([*control, "start"], check=True, user=user, cwd="/", capture_output=True)
-    yield f"postgresql://tester@/postgres?host={folder}&port={port}"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, user=user, cwd="/", capture_output=True)
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     if request.param == "sqlite":
         return tmp_path / "answers.db"
-    url = request.getfixturevalue("postgres")
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")
+    url: str = request.getfixturevalue("postgres")
     return url
 
 

@@ -8,8 +8,10 @@ from sqlalchemy.exc import DBAPIError
 
 from frugalseg.annotation.accounts import Role
 from frugalseg.annotation.leases import LEASE_MS
+from frugalseg.annotation.questions import Question
 from frugalseg.annotation.store import Store
 from frugalseg.core.errors import AnswerError, ConflictError, ForbiddenError, NotFoundError, StoreBusyError
+from frugalseg.core.records import Point, Query, QueryKind
 
 
 def uuid() -> str:
@@ -230,6 +232,14 @@ def test_events_are_never_changed_or_removed(store, ask, person, said) -> None:
         with pytest.raises(DBAPIError, match="never changed or removed"), store.database.write() as session:
             session.execute(text(statement))
     assert store.progress(selection).answered == 1
+
+
+@pytest.mark.parametrize(("row", "column"), [(10, 0), (0, 20), (10**9, 0)])
+def test_a_question_about_a_pixel_outside_its_frame_is_refused(row, column) -> None:
+    """Case 36: a point at x = width."""
+    query = Query("q", "f", QueryKind.POINT, "t", 0.0, Point(row, column))
+    with pytest.raises(AnswerError, match=f"row {row}, column {column} lies outside f, which is 10x20"):
+        Question(query, (10, 20), {})
 
 
 def test_many_people_at_once_share_all_questions_and_no_answer_is_lost(store, ask, person, said) -> None:

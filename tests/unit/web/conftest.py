@@ -1,5 +1,6 @@
 """A site over a small SQLite store, and a client for each role."""
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from frugalseg.annotation.store import Store
 from frugalseg.core.classes import ClassSet, SemanticClass
 from frugalseg.core.records import Point, Query, QueryKind
 from frugalseg.web.app import create_app
+from frugalseg.web.serve import listen
 from frugalseg.web.site import Site
 
 XSS = "<img src=x onerror=alert(1)>"
@@ -27,8 +29,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     media.mkdir()
     (media / f"{'a' * 64}.png").write_bytes(b"\x89PNG picture")
     (tmp_path / "media_secret").mkdir()
-    (tmp_path / "media_secret" / "x.png").write_bytes(b"secret")
-    (tmp_path / "secret.txt").write_bytes(b"secret")
+    (tmp_path / "media_secret" / "x.png").write_bytes(b"a secret")
+    (tmp_path / "secret.txt").write_bytes(b"a secret")
     yield Site(store, store.add("f" * 64, "0001-select", CLASSES, questions, 0.0, 0.0), media, ("testserver",))
     store.close()
 
@@ -45,3 +47,19 @@ def client(site: Site) -> Callable[..., TestClient]:
         return found
 
     return build
+
+
+@pytest.fixture
+def running(site: Site) -> Iterator[int]:
+    """The site on a real socket; yields its port."""
+    import uvicorn
+
+    server = listen("127.0.0.1", 0)
+    port = server.getsockname()[1]
+    hosted = Site(site.store, site.selection, site.media, ("127.0.0.1",))
+    running = uvicorn.Server(uvicorn.Config(create_app(hosted), log_level="error", lifespan="off"))
+    thread = threading.Thread(target=lambda: running.run(sockets=[server]))
+    thread.start()
+    yield port
+    running.should_exit = True
+    thread.join()

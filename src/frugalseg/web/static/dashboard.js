@@ -4,6 +4,7 @@ import { call, element, lookButton, session } from "./api.js";
 import { loginDialog } from "./login.js";
 
 const REFRESH_MS = 10_000;
+const MISTAKES = 5; // named of each person
 const $ = (selector) => document.querySelector(selector);
 const cell = (content) => element("td", {}, content);
 const hours = (seconds) => (seconds === null ? "–" : `${(seconds / 3600).toFixed(2)} h`);
@@ -29,11 +30,13 @@ function show(found) {
   $("#people").replaceChildren(...found.people.map((person) => element("tr", {},
     cell(person.name), cell(String(person.answers)), cell((person.seconds / 3600).toFixed(2)),
     cell(`${number(person.each_s.median)} (${number(person.each_s.low)} – ${number(person.each_s.high)})`),
-    cell(String(person.revealed)), cell(person.checked ? `${person.right} of ${person.checked}` : "–"))));
-  $("#confusions").replaceChildren(...found.people.filter((person) => person.right < person.checked).map((person) =>
-    element("p", {}, element("strong", {}, person.name), " took ", person.confusion
-      .filter((entry) => entry.truth !== entry.said)
-      .map((entry) => `${found.classes[entry.truth]} for ${found.classes[entry.said]} (${entry.count})`).join(", "))));
+    cell(String(person.revealed)), cell(person.checked ? `${person.right} of ${person.checked}` : "–"),
+    cell(person.estimated_right === null ? "–" : `${Math.round(100 * person.estimated_right)} % (${person.judged})`))));
+  $("#confusions").replaceChildren(...found.people.filter((person) => person.mistakes.length).map((person) =>
+    element("p", {}, element("strong", {}, person.name), " takes ", person.mistakes.slice(0, MISTAKES)
+      .map(({ truth, said, count, share }) =>
+        `${found.classes[truth]} for ${found.classes[said]} (${count.toFixed(1)}: ${Math.round(100 * share)} %)`)
+      .join(", "))));
 }
 
 async function showAccounts(project) {
