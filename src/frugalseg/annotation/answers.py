@@ -1,49 +1,63 @@
 """Answers folded into partial labels: events in, one label and its provenance a frame out.
 
 Answers are events in the order they came; the last one about a pixel counts, also if it takes a class back
-("ambiguous", "none", "skip").
+("ambiguous", "none", "skip"). A whole image's mask says something about all of its pixels.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE, MAX_CLASSES
 from frugalseg.core.errors import AnswerError
-from frugalseg.core.records import Answer, PartialLabel, Point, Provenance, Query
+from frugalseg.core.records import Answer, PartialLabel, Point, Provenance, Query, QueryKind, Verdict
 from frugalseg.core.table import read_records, write_records
 
 SHOWN = 20  # mistakes listed in one message
+NO_MASKS: Mapping[str, NDArray[np.uint8]] = MappingProxyType({})
 
 
 def fold(
-    queries: Sequence[Query], answers: Iterable[Answer], size_HW: tuple[int, int], key: str | None = None
+    queries: Sequence[Query],
+    answers: Iterable[Answer],
+    size_HW: tuple[int, int],
+    key: str | None = None,
+    masks: Mapping[str, NDArray[np.uint8]] = NO_MASKS,
 ) -> PartialLabel:
-    """Return what the answers to a frame's queries say: people's points, IGNORE elsewhere.
+    """Return what the answers to a frame's queries say: people's points and masks, IGNORE elsewhere.
 
-    `key` names the frame where there may be no query at all.
+    `key` names the frame where there may be no query at all; `masks` are class ids, H x W, by the id of the query about
+    a whole image whose last answer is MASK. Any other last answer takes back what was said of that image.
 
     Raises:
-        AnswerError: the queries are not of one frame; or, all listed together: answers to no query, to one that is not
-            about a point, about a point outside the frame, with a class id out of range.
+        AnswerError: the queries are not of one frame; or, all listed together: answers to no query, to one about a
+            region, about a point outside the frame, with a class id out of range, a mask that is missing or has another
+            size.
     """
     frame_key = _frame_key(queries, key)
-    by_id = {query.id: query for query in queries}
-    label = np.full(size_HW, IGNORE, np.uint8)
+    by_id, answers = {query.id: query for query in queries}, list(answers)
+    last = {answer.query: answer.verdict for answer in answers}
+    label, provenance = np.full(size_HW, IGNORE, np.uint8), np.zeros(size_HW, np.uint8)
     mistakes = []
     for answer in answers:
+        query = by_id.get(answer.query)
+        if query is not None and query.kind is QueryKind.IMAGE and last[query.id] is not Verdict.MASK:
+            continue
         try:
-            point = _point(answer, by_id.get(answer.query), size_HW)
+            where, said, source = _said(answer, query, size_HW, masks)
         except AnswerError as mistake:
             mistakes.append(f"answer to {answer.query} of {answer.annotator}: {mistake}.")
         else:
-            label[point.row, point.column] = IGNORE if answer.class_id is None else answer.class_id
+            label[where] = said
+            provenance[where] = np.where(label[where] == IGNORE, Provenance.UNKNOWN, source)
     if mistakes:
         more = [f"… and {len(mistakes) - SHOWN} more."] if len(mistakes) > SHOWN else []
         lines = "\n  ".join(mistakes[:SHOWN] + more)
         raise AnswerError(f"{frame_key}: {len(mistakes)} answer(s) do not fit their questions:\n  {lines}")
-    provenance = np.where(label == IGNORE, Provenance.UNKNOWN, Provenance.HUMAN_POINT).astype(np.uint8)
     return PartialLabel(frame_key, label, provenance)
 
 
@@ -93,12 +107,34 @@ def _frame_key(queries: Sequence[Query], key: str | None) -> str:
     return keys[0]
 
 
-def _point(answer: Answer, query: Query | None, size_HW: tuple[int, int]) -> Point:
-    """Return the pixel that `answer` is about; the errors are the ends of sentences."""
+def _said(
+    answer: Answer, query: Query | None, size_HW: tuple[int, int], masks: Mapping[str, NDArray[np.uint8]]
+) -> tuple[Any, int | NDArray[np.uint8], Provenance]:
+    """Return which pixels `answer` is about, their class ids, and how they are known; errors are ends of sentences."""
     if query is None:
         raise AnswerError("there is no such query")
+    if query.kind is QueryKind.IMAGE:
+        return np.s_[:, :], _mask(query, size_HW, masks), Provenance.HUMAN_MASK
+    point = _point(answer, query, size_HW)
+    said = IGNORE if answer.class_id is None else answer.class_id
+    return (point.row, point.column), said, Provenance.HUMAN_POINT
+
+
+def _mask(query: Query, size_HW: tuple[int, int], masks: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    if query.id not in masks:
+        raise AnswerError("its mask is missing")
+    if masks[query.id].shape != size_HW:
+        got, expected = ("x".join(map(str, size)) for size in (masks[query.id].shape, size_HW))
+        raise AnswerError(f"its mask is {got}, but the frame is {expected} (height x width)")
+    return masks[query.id]
+
+
+def _point(answer: Answer, query: Query, size_HW: tuple[int, int]) -> Point:
+    """Return the pixel that `answer` is about; the errors are the ends of sentences."""
     if query.point is None:
-        raise AnswerError(f"it is about a {query.kind}; only points are folded")
+        raise AnswerError(f"it is about a {query.kind}; points and whole images are folded")
+    if answer.verdict is Verdict.MASK:
+        raise AnswerError("a mask is no answer about a point")
     if query.point.row >= size_HW[0] or query.point.column >= size_HW[1]:
         place = f"row {query.point.row}, column {query.point.column}"
         raise AnswerError(f"{place} lies outside the frame of {size_HW[0]}x{size_HW[1]} (height x width)")

@@ -2,7 +2,8 @@
 
 Near a true class edge (within `boundary_px`, Chebyshev distance, of a pixel of another class; IGNORE is no class) an
 answer takes `boundary_point_s`, and `ambiguous_rate` of the answers there are "ambiguous". On a pixel without a class
-the answer is "none". What is drawn depends on the seed and the query's id only, not on the order of the queries.
+the answer is "none". A whole image takes `image_s`, and its mask, which is not his to write, is the truth. What is
+drawn depends on the seed and the query's id only, not on the order of the queries.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import Config
 from frugalseg.core.cost import CostModel
 from frugalseg.core.errors import AnswerError, ConfigError
-from frugalseg.core.records import Answer, Point, Query, Verdict
+from frugalseg.core.records import Answer, Point, Query, QueryKind, Verdict
 
 ANNOTATOR = "oracle"
 
@@ -46,7 +47,7 @@ class OracleConfig(Config):
 
 
 class Oracle:
-    """Answers point queries.
+    """Answers queries about points and whole images.
 
     A wrong answer names a class that `confusion` makes as likely as its entry says (rows = truth, any scale, diagonal
     not used), or without `confusion` one that stands near the pixel, as likely as its share there; where no other
@@ -66,10 +67,19 @@ class Oracle:
         """Return one answer a query, in order; the queries are of one frame, whose true class ids are `label_HW`.
 
         Raises:
-            AnswerError: queries of several frames, not about points, or outside the label; all of them are listed.
+            AnswerError: queries of several frames, about regions, or outside the label; all of them are listed.
         """
         points = _points(queries, label_HW.shape)
-        return [self._reply(query, point, label_HW) for query, point in zip(queries, points, strict=True)]
+        return [
+            self._label_image(query) if point is None else self._reply(query, point, label_HW)
+            for query, point in zip(queries, points, strict=True)
+        ]
+
+    def _label_image(self, query: Query) -> Answer:
+        seconds = self._cost.each("image")
+        if generator(self._seed, "oracle", query.id).random() < self._config.skip_rate:
+            return Answer(query.id, Verdict.SKIP, None, ANNOTATOR, seconds)
+        return Answer(query.id, Verdict.MASK, None, ANNOTATOR, seconds)
 
     def _reply(self, query: Query, point: Point, label_HW: NDArray[np.uint8]) -> Answer:
         truth = int(label_HW[point.row, point.column])
@@ -132,15 +142,18 @@ def near_edge(label_HW: NDArray[np.uint8], point: Point, distance_px: int) -> bo
     return bool(((around != label_HW[point.row, point.column]) & (around != IGNORE)).any())
 
 
-def _points(queries: Sequence[Query], size_HW: tuple[int, ...]) -> list[Point]:
-    """Return the point of each query, all of them checked first."""
+def _points(queries: Sequence[Query], size_HW: tuple[int, ...]) -> list[Point | None]:
+    """Return the point of each query, None for a whole image; all of them are checked first."""
     keys = sorted({query.key for query in queries})
     if len(keys) > 1:
         raise AnswerError(f"oracle: got queries of {len(keys)} frames ({', '.join(keys[:3])} …); expected one frame.")
-    points, mistakes = [], []
+    points: list[Point | None] = []
+    mistakes = []
     for query in queries:
-        if query.point is None:
-            mistakes.append(f"query {query.id} asks about a {query.kind}; the oracle answers points only")
+        if query.kind is QueryKind.IMAGE:
+            points.append(None)
+        elif query.point is None:
+            mistakes.append(f"query {query.id} asks about a {query.kind}; the oracle answers points and whole images")
         elif query.point.row >= size_HW[0] or query.point.column >= size_HW[1]:
             mistakes.append(f"query {query.id} asks about row {query.point.row}, column {query.point.column}")
         else:

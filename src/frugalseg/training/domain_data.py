@@ -94,6 +94,7 @@ def batches(
     target: FramePool | None,
     mining: Mining | None = None,
     rare: RareClassSampler | None = None,
+    selected: FramePool | None = None,
 ) -> DomainBatches:
     """Return the batches that a method's settings ask for."""
     return DomainBatches(
@@ -105,6 +106,7 @@ def batches(
         augment_config=config,
         mining=mining,
         rare=rare,
+        selected=selected,
         threads=config.loader_threads,
     )
 

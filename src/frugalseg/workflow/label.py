@@ -10,9 +10,13 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from frugalseg.annotation.answers import fold
 from frugalseg.annotation.oracle import Oracle, OracleConfig
 from frugalseg.core.classes import IGNORE
+from frugalseg.core.codec import write_label_png
 from frugalseg.core.config import load_config
 from frugalseg.core.cost import CostModel, Ledger
 from frugalseg.core.errors import StageOrderError
@@ -21,7 +25,7 @@ from frugalseg.core.table import read_records
 from frugalseg.data.batches import human_masks
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.partial import write_partial
-from frugalseg.workflow.project import LEDGER, PARTIAL, QUESTIONS, Project
+from frugalseg.workflow.project import LEDGER, MASKS, PARTIAL, QUESTIONS, Project
 from frugalseg.workflow.round_labels import round_inputs, write_round
 from frugalseg.workflow.rounds import chain, questions_and_answers
 from frugalseg.workflow.stage import Options, StageResult, run_stage
@@ -142,7 +146,10 @@ def _simulate(project: Project, selection: Path, careless: OracleConfig, folder:
             continue
         truth_HW = reader.read(frame)
         replies = oracle.answer(by_key[frame.key], truth_HW)
-        said_HW = fold(by_key[frame.key], replies, (frame.height, frame.width)).label
+        masks = {reply.query: truth_HW for reply in replies if reply.verdict is Verdict.MASK}
+        if masks:
+            _write_mask(folder / MASKS / f"{frame.key}.png", truth_HW)
+        said_HW = fold(by_key[frame.key], replies, (frame.height, frame.width), masks=masks).label
         wrong += int((said_HW != truth_HW)[said_HW != IGNORE].sum())
         answers += replies
     ledger = Ledger.of(write_round(project, selection, answers, folder), answers)
@@ -156,6 +163,11 @@ def _simulate(project: Project, selection: Path, careless: OracleConfig, folder:
         "wrong": wrong,
         "simulated": True,
     }
+
+
+def _write_mask(path: Path, label_HW: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_label_png(path, label_HW)
 
 
 def cells_by_key(answers: Path) -> dict[str, tuple[Region, ...]]:

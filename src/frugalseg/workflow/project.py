@@ -31,6 +31,7 @@ MODEL_STAGES = ("import", "adapt", "retrain")  # stages whose folder holds one
 QUESTIONS = "questions.parquet"  # in a select stage's folder
 GUESSES = "guesses.parquet"  # beside it: what the model said of each point before people did
 ANSWERS = "answers.parquet"  # in a label stage's folder
+MASKS = "masks"  # beside it: KEY.png, class ids of each frame that was labelled as a whole
 LEDGER = "ledger.json"  # beside it: answers and seconds by kind of question, verdicts, how far they are right
 PARTIAL = "partial"  # beside it: the answers folded into labels/ and provenance/
 UNLISTED = "unlabelled"  # the class set of a folder without classes.toml
