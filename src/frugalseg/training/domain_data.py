@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import TrainingError
-from frugalseg.core.records import Frame, Region
+from frugalseg.core.records import Frame, PartialLabel, Provenance, Region
 from frugalseg.data.batches import DomainBatches, FramePool, Mining
 from frugalseg.data.masks import askable
 from frugalseg.data.partial import write_partial as write_partial  # methods write pseudo-labels with it
 from frugalseg.data.rare_classes import RareClassSampler
-from frugalseg.models.network import Network
+from frugalseg.models.network import Network, Outputs, padded_size
+from frugalseg.training.image_vectors import Means, class_means, feature_layer, labels_on_grid
 from frugalseg.training.predict import Predictor
 from frugalseg.training.settings import TrainConfig
 
@@ -116,6 +117,41 @@ def predictions(
 ) -> Iterator[tuple[Frame, torch.Tensor]]:
     """Yield every frame of a pool with its logits, C x H x W at the frame's size."""
     return Predictor(network, config.input_hw, device=device).frames(pool.frames, pool.cache.read)
+
+
+def looks(
+    network: Network, pool: FramePool, config: TrainConfig, device: torch.device, least_px: int
+) -> Iterator[tuple[Frame, torch.Tensor, Means]]:
+    """Yield every frame of a pool with its logits and its image vector, both from one pass through the network.
+
+    The vector is made of the classes that the network predicts (MADA, equation 4); the camera's own car is left out.
+    """
+    passed: list[Outputs] = []
+    hook = network.register_forward_hook(lambda module, images, outputs: passed.append(outputs))
+    try:
+        for frame, logits_CHW in predictions(network, pool, config, device):
+            outputs = passed.pop()
+            features_1Fhw, view_HW = feature_layer(network, outputs), outputs.logits.shape[-2:]
+            padded_HW = padded_size(view_HW, network.stride, network.least_px)
+            label_1HW = torch.from_numpy(sure_classes(logits_CHW, frame))[None].to(device)
+            label_1hw = labels_on_grid(label_1HW, view_HW, padded_HW, features_1Fhw.shape[-2:])
+            yield frame, logits_CHW, class_means(features_1Fhw, label_1hw, len(network.classes), least_px)
+    finally:
+        hook.remove()
+
+
+def sure_classes(logits_CHW: torch.Tensor, frame: Frame, threshold: float = 0.0) -> NDArray[np.uint8]:
+    """Return the predicted classes; IGNORE where their probability is below `threshold`, and on the own car."""
+    classes_HW = logits_CHW.argmax(dim=0)
+    if threshold:
+        classes_HW.masked_fill_(logits_CHW.float().softmax(dim=0).amax(dim=0) < threshold, IGNORE)
+    return without_own_car(classes_HW.to(torch.uint8).cpu().numpy(), frame)
+
+
+def write_pseudo_label(folder: Path, frame: Frame, label_HW: NDArray[np.uint8]) -> None:
+    """Write a label that a network gave as a partial label; IGNORE is unknown."""
+    provenance_HW = np.where(label_HW == IGNORE, Provenance.UNKNOWN, Provenance.PSEUDO_LABEL).astype(np.uint8)
+    write_partial(folder, PartialLabel(frame.key, label_HW, provenance_HW))
 
 
 def input_images(config: TrainConfig, pool: FramePool, count: int) -> Iterator[torch.Tensor]:

@@ -174,10 +174,16 @@ METHODS = {
         "frugalseg.adaptation.point_da:PointDa",
         "frugalseg.adaptation.point_da:PointDaConfig",
     ),
+    "mada": Entry(
+        "source labels and whole target frames that people labelled, anchors and pseudo-labels for the others",
+        "Ning et al., ICCV 2021, section 3.3",
+        "frugalseg.adaptation.mada:Mada",
+        "frugalseg.adaptation.mada:MadaConfig",
+    ),
 }
 
 # Methods that learn from people's answers are for `retrain`; the others for `adapt`.
-WITH_ANSWERS = ("point_da",)
+WITH_ANSWERS = ("point_da", "mada")
 
 SELECTORS = {
     "entropy_patches": Entry(
