@@ -79,12 +79,13 @@ def subset_scores(method: BenchMethod, data: BenchData) -> dict[str, MeanSd]:
 
 def curve(data: PointsData) -> list[CurvePoint]:
     """Return mIoU against people's minutes, mean ± one standard deviation over seeds."""
-    points = []
-    for method, asked in _asking(data):
-        miou = MeanSd.of([run.scores.miou for run in method.runs])
-        low, high = miou.mean - miou.sd, miou.mean + miou.sd
-        points.append(CurvePoint(asked.seconds / 60, miou.mean, low, high, method.name, asked.series))
-    return points
+    return [curve_point(method, asked.seconds, asked.series) for method, asked in _asking(data)]
+
+
+def curve_point(method: BenchMethod, seconds: float, series: str) -> CurvePoint:
+    """Return a row's place over people's minutes, mean ± one standard deviation over seeds."""
+    miou = MeanSd.of([run.scores.miou for run in method.runs])
+    return CurvePoint(seconds / 60, miou.mean, miou.mean - miou.sd, miou.mean + miou.sd, method.name, series)
 
 
 def points_json(data: PointsData) -> dict[str, Any]:

@@ -243,6 +243,11 @@ SELECTORS = {
 }
 
 BENCHES = {
+    "mada": Entry(
+        "whole frames: the ablation M(0) to M(4) and M(u), sweeps over anchors, budgets and selectors",
+        "Ning et al., ICCV 2021, tables 3 to 5, figure 4",
+        "frugalseg.workflow.bench_mada:mada",
+    ),
     "point_da": Entry(
         "point supervision: self-training, random and active cells, full labeling, and the ablation over K",
         "Pan et al., Labeling Where Adapting Fails, tables 1 to 3",
