@@ -234,7 +234,46 @@ SELECTORS = {
         "frugalseg.acquisition.expected_gain:ExpectedGain",
         "frugalseg.acquisition.expected_gain:ExpectedGainConfig",
     ),
+    "random_images": Entry(
+        "whole frames drawn uniformly",
+        "baseline",
+        "frugalseg.acquisition.random_images:RandomImages",
+        "frugalseg.acquisition.random_images:RandomImagesConfig",
+    ),
+    "entropy_images": Entry(
+        "whole frames of the highest mean entropy",
+        "Vu et al., CVPR 2019; Ning et al., ICCV 2021, equation 12",
+        "frugalseg.acquisition.entropy_images:EntropyImages",
+        "frugalseg.acquisition.entropy_images:EntropyImagesConfig",
+    ),
+    "adversarial": Entry(
+        "whole frames that the discriminator tells best from the source",
+        "Ning et al., ICCV 2021, equation 13",
+        "frugalseg.acquisition.adversarial:Adversarial",
+        "frugalseg.acquisition.adversarial:AdversarialConfig",
+    ),
+    "aada": Entry(
+        "whole frames unlike the source and of high entropy",
+        "Su et al., WACV 2020; Ning et al., ICCV 2021, equation 14",
+        "frugalseg.acquisition.aada:Aada",
+        "frugalseg.acquisition.aada:AadaConfig",
+    ),
+    "multi_anchor": Entry(
+        "whole frames furthest from the anchors of the source's features",
+        "MADA, Ning et al., ICCV 2021",
+        "frugalseg.acquisition.multi_anchor:MultiAnchor",
+        "frugalseg.acquisition.multi_anchor:MultiAnchorConfig",
+    ),
+    "diverse_images": Entry(
+        "multi_anchor's frames that are no near-duplicates and no neighbours of one drive",
+        "ours, on MADA",
+        "frugalseg.acquisition.multi_anchor:MultiAnchor",
+        "frugalseg.acquisition.multi_anchor:DiverseImagesConfig",
+    ),
 }
+
+# Selectors that ask for whole frames; the others ask for single pixels.
+IMAGE_SELECTORS = ("random_images", "entropy_images", "adversarial", "aada", "multi_anchor", "diverse_images")
 
 BENCHES = {
     "point_da": Entry(
