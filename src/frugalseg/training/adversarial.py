@@ -94,6 +94,13 @@ class Adversary:
         self.optimizer = torch.optim.Adam(self.discriminators.parameters(), config.discriminator_lr, betas=BETAS)
         self._apart: list[float] = []  # what the source's maps cost each discriminator in this step
 
+    @property
+    def main(self) -> Discriminator:
+        """The discriminator of the main output."""
+        first = self.discriminators[0]
+        assert isinstance(first, Discriminator)
+        return first
+
     def set_rate(self, factor: float) -> None:
         """Set the learning rate to `factor` times its starting value."""
         for group in self.optimizer.param_groups:
