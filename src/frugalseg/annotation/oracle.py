@@ -2,8 +2,7 @@
 
 Near a true class edge (within `boundary_px`, Chebyshev distance, of a pixel of another class; IGNORE is no class) an
 answer takes `boundary_point_s`, and `ambiguous_rate` of the answers there are "ambiguous". On a pixel without a class
-the answer is "none". A whole image takes `image_s`, and its mask, which is not his to write, is the truth. What is
-drawn depends on the seed and the query's id only, not on the order of the queries.
+the answer is "none". What is drawn depends on the seed and the query's id only, not on the order of the queries.
 """
 
 from collections.abc import Sequence
@@ -47,7 +46,7 @@ class OracleConfig(Config):
 
 
 class Oracle:
-    """Answers queries about points and whole images.
+    """Answers point queries.
 
     A wrong answer names a class that `confusion` makes as likely as its entry says (rows = truth, any scale, diagonal
     not used), or without `confusion` one that stands near the pixel, as likely as its share there; where no other
@@ -67,19 +66,20 @@ class Oracle:
         """Return one answer a query, in order; the queries are of one frame, whose true class ids are `label_HW`.
 
         Raises:
-            AnswerError: queries of several frames, about regions, or outside the label; all of them are listed.
+            AnswerError: queries of several frames, not about points, or outside the label; all of them are listed.
         """
         points = _points(queries, label_HW.shape)
-        return [
-            self._label_image(query) if point is None else self._reply(query, point, label_HW)
-            for query, point in zip(queries, points, strict=True)
-        ]
+        return [self._reply(query, point, label_HW) for query, point in zip(queries, points, strict=True)]
 
-    def _label_image(self, query: Query) -> Answer:
-        seconds = self._cost.each("image")
-        if generator(self._seed, "oracle", query.id).random() < self._config.skip_rate:
-            return Answer(query.id, Verdict.SKIP, None, ANNOTATOR, seconds)
-        return Answer(query.id, Verdict.MASK, None, ANNOTATOR, seconds)
+    def answer_image(self, query: Query) -> Answer:
+        """Return the answer to a question about a whole image: its mask is the truth.
+
+        Raises:
+            AnswerError: the query is about something else.
+        """
+        if query.kind is not QueryKind.IMAGE:
+            raise AnswerError(f"oracle: query {query.id} asks about a {query.kind}, not about a whole image.")
+        return Answer(query.id, Verdict.MASK, None, ANNOTATOR, self._cost.each("image"))
 
     def _reply(self, query: Query, point: Point, label_HW: NDArray[np.uint8]) -> Answer:
         truth = int(label_HW[point.row, point.column])
@@ -142,18 +142,15 @@ def near_edge(label_HW: NDArray[np.uint8], point: Point, distance_px: int) -> bo
     return bool(((around != label_HW[point.row, point.column]) & (around != IGNORE)).any())
 
 
-def _points(queries: Sequence[Query], size_HW: tuple[int, ...]) -> list[Point | None]:
-    """Return the point of each query, None for a whole image; all of them are checked first."""
+def _points(queries: Sequence[Query], size_HW: tuple[int, ...]) -> list[Point]:
+    """Return the point of each query, all of them checked first."""
     keys = sorted({query.key for query in queries})
     if len(keys) > 1:
         raise AnswerError(f"oracle: got queries of {len(keys)} frames ({', '.join(keys[:3])} …); expected one frame.")
-    points: list[Point | None] = []
-    mistakes = []
+    points, mistakes = [], []
     for query in queries:
-        if query.kind is QueryKind.IMAGE:
-            points.append(None)
-        elif query.point is None:
-            mistakes.append(f"query {query.id} asks about a {query.kind}; the oracle answers points and whole images")
+        if query.point is None:
+            mistakes.append(f"query {query.id} asks about a {query.kind}, not about a point")
         elif query.point.row >= size_HW[0] or query.point.column >= size_HW[1]:
             mistakes.append(f"query {query.id} asks about row {query.point.row}, column {query.point.column}")
         else:

@@ -91,6 +91,13 @@ class Anchors:
         return len(self.vectors_KCF)
 
 
+def as_anchors(images: ImageVectors, numbers: Sequence[int] | None = None) -> Anchors:
+    """Return images (default: all) as anchors of one member each."""
+    chosen = slice(None) if numbers is None else list(numbers)
+    vectors_KCF = images.vectors_NCF[chosen]
+    return Anchors(vectors_KCF, images.present_NC[chosen], np.ones(len(vectors_KCF), np.int64))
+
+
 def distances(images: ImageVectors, anchors: Anchors) -> NDArray[np.float64]:
     """Return squared distances N x K, each averaged over the classes that image and anchor share; inf without any.
 
@@ -209,7 +216,7 @@ def _initial(images: ImageVectors, count: int, rng: np.random.Generator, start: 
     drawn = [int(rng.integers(len(images)))]
     least_N = np.full(len(images), np.inf)
     while len(drawn) < min(count, len(images)):
-        last = _as_anchors(images, drawn[-1:])
+        last = as_anchors(images, drawn[-1:])
         least_N = np.minimum(least_N, distances(images, last)[:, 0])
         weights_N = _weights(least_N) if start == "k-means++" else (least_N > 0).astype(np.float64)
         if not weights_N.any():
@@ -217,7 +224,7 @@ def _initial(images: ImageVectors, count: int, rng: np.random.Generator, start: 
         sums_N, last_one = weights_N.cumsum(), int(np.flatnonzero(weights_N)[-1])
         found = int(np.searchsorted(sums_N, rng.random() * sums_N[-1], side="right"))
         drawn.append(min(found, last_one))  # the product may round up
-    return _as_anchors(images, drawn)
+    return as_anchors(images, drawn)
 
 
 def _weights(least_N: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -225,8 +232,3 @@ def _weights(least_N: NDArray[np.float64]) -> NDArray[np.float64]:
     finite_N = np.isfinite(least_N)
     furthest = least_N[finite_N].max(initial=0.0) or 1.0
     return np.where(finite_N, least_N, furthest)
-
-
-def _as_anchors(images: ImageVectors, numbers: Sequence[int]) -> Anchors:
-    chosen = list(numbers)
-    return Anchors(images.vectors_NCF[chosen], images.present_NC[chosen], np.ones(len(chosen), np.int64))

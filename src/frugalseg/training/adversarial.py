@@ -72,6 +72,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, classes: int, width: int = 64, kind: Kind = "adaptsegnet") -> None:
         super().__init__()
+        self.kind = kind
         side, leaky = KINDS[kind]
         channels = (classes, *(width * factor for factor in (1, 2, 4, 8)))
         layers: list[nn.Module] = []
@@ -116,6 +117,13 @@ class Adversary:
         self.discriminators = nn.ModuleList(fresh).to(self._fabric.device)
         self.optimizer = torch.optim.Adam(self.discriminators.parameters(), config.discriminator_lr, betas=BETAS)
         self._apart: list[float] = []  # what the source's maps cost each discriminator in this step
+
+    @property
+    def main(self) -> Discriminator:
+        """The discriminator of the main output."""
+        first = self.discriminators[0]
+        assert isinstance(first, Discriminator)
+        return first
 
     def set_rate(self, factor: float) -> None:
         """Set the learning rate to `factor` times its starting value."""

@@ -16,8 +16,8 @@ from frugalseg.data.batches import DomainBatches, FramePool, Mining
 from frugalseg.data.masks import askable
 from frugalseg.data.partial import write_partial as write_partial  # methods write pseudo-labels with it
 from frugalseg.data.rare_classes import RareClassSampler
-from frugalseg.models.network import Network, Outputs, padded_size
-from frugalseg.training.image_vectors import Means, class_means, feature_layer, labels_on_grid
+from frugalseg.models.network import Network, upsample
+from frugalseg.training.image_vectors import Means, image_vectors
 from frugalseg.training.predict import Predictor
 from frugalseg.training.settings import TrainConfig
 
@@ -122,22 +122,16 @@ def predictions(
 def looks(
     network: Network, pool: FramePool, config: TrainConfig, device: torch.device, least_px: int
 ) -> Iterator[tuple[Frame, torch.Tensor, Means]]:
-    """Yield every frame of a pool with its logits and its image vector, both from one pass through the network.
+    """Yield every frame of a pool with its logits, C x H x W at the frame's size, and its image vector, from one look.
 
     The vector is made of the classes that the network predicts (MADA, equation 4); the camera's own car is left out.
     """
-    passed: list[Outputs] = []
-    hook = network.register_forward_hook(lambda module, images, outputs: passed.append(outputs))
-    try:
-        for frame, logits_CHW in predictions(network, pool, config, device):
-            outputs = passed.pop()
-            features_1Fhw, view_HW = feature_layer(network, outputs), outputs.logits.shape[-2:]
-            padded_HW = padded_size(view_HW, network.stride, network.least_px)
-            label_1HW = torch.from_numpy(sure_classes(logits_CHW, frame))[None].to(device)
-            label_1hw = labels_on_grid(label_1HW, view_HW, padded_HW, features_1Fhw.shape[-2:])
-            yield frame, logits_CHW, class_means(features_1Fhw, label_1hw, len(network.classes), least_px)
-    finally:
-        hook.remove()
+    predictor = Predictor(network, config.input_hw, device=device)
+    for frame in pool.frames:
+        outputs = predictor.outputs(pool.cache.read(frame))
+        logits_CHW = upsample(outputs.logits.float(), (frame.height, frame.width))[0]
+        label_1HW = torch.from_numpy(sure_classes(logits_CHW, frame))[None].to(device)
+        yield frame, logits_CHW, image_vectors(network, outputs, label_1HW, least_px)
 
 
 def sure_classes(logits_CHW: torch.Tensor, frame: Frame, threshold: float = 0.0) -> NDArray[np.uint8]:

@@ -29,18 +29,24 @@ class Means(NamedTuple):
     present: Tensor
 
 
-def image_vectors(network: Network, outputs: Outputs, labels_NHW: Tensor, least_px: int = LEAST_PX) -> Means:
-    """Return the class means of what `network` said of a batch whose images have the size of `labels_NHW`.
+def image_vectors(
+    network: Network, outputs: Outputs, labels_NHW: Tensor, least_px: int = LEAST_PX, right_only: bool = False
+) -> Means:
+    """Return the class means of what `network` said of a batch of images.
 
-    The labels are the ground truth (equation 1; see also `agreeing`) or the network's own classes (equation 4).
+    The labels cover the images at any size: the ground truth (equation 1), or the network's own classes (equation 4).
+    With `right_only` they count only where the network predicts them (the public code's source labels).
 
     Raises:
         ModelError: the network gives no features.
     """
     features_NFhw = feature_layer(network, outputs)
-    size_HW = labels_NHW.shape[-2:]
-    padded_HW = padded_size(size_HW, network.stride, network.least_px)
-    labels_Nhw = labels_on_grid(labels_NHW, size_HW, padded_HW, features_NFhw.shape[-2:])
+    view_HW, grid_hw = outputs.logits.shape[-2:], features_NFhw.shape[-2:]
+    padded_HW = padded_size(view_HW, network.stride, network.least_px)
+    labels_Nhw = labels_on_grid(labels_NHW, view_HW, padded_HW, grid_hw)
+    if right_only:
+        predicted_Nhw = labels_on_grid(outputs.logits.argmax(dim=1), view_HW, padded_HW, grid_hw)
+        labels_Nhw = agreeing(labels_Nhw, predicted_Nhw)
     return class_means(features_NFhw, labels_Nhw, len(network.classes), least_px)
 
 
@@ -90,7 +96,7 @@ def labels_on_grid(
 
 
 def agreeing(truth_NHW: Tensor, predicted_NHW: Tensor) -> Tensor:
-    """Return the ground truth where the network predicts it, IGNORE elsewhere (the public code's source labels)."""
+    """Return the ground truth where the network predicts it, IGNORE elsewhere."""
     return truth_NHW.masked_fill(truth_NHW != predicted_NHW, IGNORE)
 
 

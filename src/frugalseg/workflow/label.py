@@ -10,13 +10,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from frugalseg.annotation.answers import fold
 from frugalseg.annotation.oracle import Oracle, OracleConfig
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.codec import write_label_png
 from frugalseg.core.config import load_config
 from frugalseg.core.cost import CostModel, Ledger
 from frugalseg.core.errors import StageOrderError
@@ -25,8 +21,8 @@ from frugalseg.core.table import read_records
 from frugalseg.data.batches import human_masks
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.partial import write_partial
-from frugalseg.workflow.project import LEDGER, MASKS, PARTIAL, QUESTIONS, Project
-from frugalseg.workflow.round_labels import round_inputs, write_round
+from frugalseg.workflow.project import LEDGER, PARTIAL, QUESTIONS, Project
+from frugalseg.workflow.round_labels import round_inputs, write_mask, write_round
 from frugalseg.workflow.rounds import chain, questions_and_answers
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -144,14 +140,16 @@ def _simulate(project: Project, selection: Path, careless: OracleConfig, folder:
     for frame in target:
         if frame.key not in by_key:
             continue
-        truth_HW = reader.read(frame)
-        replies = oracle.answer(by_key[frame.key], truth_HW)
-        masks = {reply.query: truth_HW for reply in replies if reply.verdict is Verdict.MASK}
-        if masks:
-            _write_mask(folder / MASKS / f"{frame.key}.png", truth_HW)
-        said_HW = fold(by_key[frame.key], replies, (frame.height, frame.width), masks=masks).label
-        wrong += int((said_HW != truth_HW)[said_HW != IGNORE].sum())
-        answers += replies
+        truth_HW, points = reader.read(frame), [query for query in by_key[frame.key] if query.point is not None]
+        if points:
+            replies = oracle.answer(points, truth_HW)
+            said_HW = fold(points, replies, (frame.height, frame.width)).label
+            wrong += int((said_HW != truth_HW)[said_HW != IGNORE].sum())
+            answers += replies
+        for query in by_key[frame.key]:
+            if query.point is None:
+                answers.append(oracle.answer_image(query))
+                write_mask(folder, frame.key, truth_HW)
     ledger = Ledger.of(write_round(project, selection, answers, folder), answers)
     verdicts = {str(verdict): sum(answer.verdict is verdict for answer in answers) for verdict in Verdict}
     spent = {"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "verdicts": verdicts, "wrong": wrong}
@@ -163,11 +161,6 @@ def _simulate(project: Project, selection: Path, careless: OracleConfig, folder:
         "wrong": wrong,
         "simulated": True,
     }
-
-
-def _write_mask(path: Path, label_HW: NDArray[np.uint8]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_label_png(path, label_HW)
 
 
 def cells_by_key(answers: Path) -> dict[str, tuple[Region, ...]]:

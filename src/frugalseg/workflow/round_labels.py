@@ -6,9 +6,13 @@ Nothing here loads torch: the page on which people answer starts without it.
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from frugalseg.annotation.answers import by_frame, fold
-from frugalseg.core.codec import read_label_png
-from frugalseg.core.records import Answer, Query, QueryKind
+from frugalseg.core.codec import read_label_png, write_label_png
+from frugalseg.core.records import Answer, Query, Verdict
+from frugalseg.core.runs import RunInfo
 from frugalseg.core.table import read_records, write_records
 from frugalseg.data.partial import write_partial
 from frugalseg.workflow.project import ANSWERS, MASKS, PARTIAL, QUESTIONS, Project
@@ -25,26 +29,40 @@ def round_inputs(project: Project, selection: Path) -> dict[str, Path]:
 def write_round(project: Project, selection: Path, answers: list[Answer], folder: Path) -> list[Query]:
     """Write the answers to the questions of `selection`, in the order they came, folded with all answers before.
 
-    About a pixel that was answered twice the last answer counts. The masks of frames that were labelled as a whole lie
-    in `folder` already, MASKS/KEY.png. Returns the questions of this round.
+    About a pixel that was answered twice the last answer counts. The masks of this round's answers lie in `folder`
+    already (`write_mask`). Returns the questions of this round.
     """
     run = project.run(str(selection))
     earlier = chain(run.input(EARLIER)) if run.has_input(EARLIER) else []
     before = questions_and_answers(earlier)
     queries = list(read_records(selection / QUESTIONS, Query))
-    paths = mask_paths(queries, folder)
-    for past in earlier:
-        paths |= mask_paths(questions_and_answers([past])[0], past.folder)
+    masks = mask_files(earlier) | _mask_files(folder, queries, answers)
     groups = by_frame([*before[0], *queries], [*before[1], *answers])
     for frame in project.manifest("target"):
         asked, replies = groups.get(frame.key, ([], []))
-        masks = {query.id: read_label_png(paths[query.id]) for query in asked if query.id in paths}
-        write_partial(folder / PARTIAL, fold(asked, replies, (frame.height, frame.width), frame.key, masks))
+        size_HW = (frame.height, frame.width)
+        label = fold(asked, replies, size_HW, frame.key, lambda query: read_label_png(masks[query]))
+        write_partial(folder / PARTIAL, label)
     write_records(folder / ANSWERS, answers, Answer)
     return queries
 
 
-def mask_paths(queries: Iterable[Query], labels: Path) -> dict[str, Path]:
-    """Return where the masks lie that a label stage holds of these questions, by the questions' ids."""
-    paths = {query.id: labels / MASKS / f"{query.key}.png" for query in queries if query.kind is QueryKind.IMAGE}
-    return {name: path for name, path in paths.items() if path.is_file()}
+def write_mask(folder: Path, key: str, mask_HW: NDArray[np.uint8]) -> None:
+    """Keep a frame's mask (class ids) in a label stage's folder."""
+    path = folder / MASKS / f"{key}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_label_png(path, mask_HW)
+
+
+def mask_files(labels: Iterable[RunInfo]) -> dict[str, Path]:
+    """Return the mask of each query of these label stages that was answered by one."""
+    found: dict[str, Path] = {}
+    for run in labels:
+        found |= _mask_files(run.folder, *questions_and_answers([run]))
+    return found
+
+
+def _mask_files(folder: Path, queries: Iterable[Query], answers: Iterable[Answer]) -> dict[str, Path]:
+    keys = {query.id: query.key for query in queries}
+    masked = [answer.query for answer in answers if answer.verdict is Verdict.MASK]
+    return {query: folder / MASKS / f"{keys[query]}.png" for query in masked if query in keys}

@@ -60,36 +60,6 @@ def test_queries_of_two_frames_are_refused():
         fold([query("p", 0, 0)], [], SIZE_HW, key="b")
 
 
-MASK = np.array([[0, 1, IGNORE, 1]] * 3, np.uint8)
-IMAGE = Query("i", "a", QueryKind.IMAGE, "test", 0.0)
-
-
-def test_a_mask_labels_the_whole_image_and_the_last_answer_about_a_pixel_counts():
-    asked, masks = [query("p", 0, 0), query("q", 0, 2), IMAGE], {"i": MASK}
-    given = [says("p", 7), says("i", verdict=Verdict.MASK), says("q", 5)]
-    partial = fold(asked, given, SIZE_HW, masks=masks)
-    expected = MASK.copy()
-    expected[0, 2] = 5
-    assert (partial.label == expected).all()
-    assert set(partial.provenance[:, [0, 1, 3]].ravel()) == {Provenance.HUMAN_MASK}
-    assert partial.provenance[:, 2].tolist() == [Provenance.HUMAN_POINT, Provenance.UNKNOWN, Provenance.UNKNOWN]
-
-
-def test_a_mask_that_was_taken_back_says_nothing():
-    asked, given = [query("p", 0, 0), IMAGE], [says("p", 7), says("i", verdict=Verdict.MASK)]
-    given.append(says("i", verdict=Verdict.SKIP))
-    assert labelled(fold(asked, given, SIZE_HW, masks={"i": MASK}).label) == {(0, 0): 7}
-
-
-def test_masks_that_do_not_fit_are_named():
-    with pytest.raises(AnswerError, match="answer to i of anna: its mask is missing"):
-        fold([IMAGE], [says("i", verdict=Verdict.MASK)], SIZE_HW)
-    with pytest.raises(AnswerError, match=r"its mask is 2x4, but the frame is 3x4 \(height x width\)"):
-        fold([IMAGE], [says("i", verdict=Verdict.MASK)], SIZE_HW, masks={"i": MASK[:2]})
-    with pytest.raises(AnswerError, match="a mask is no answer about a point"):
-        fold([query("p", 0, 0)], [says("p", verdict=Verdict.MASK)], SIZE_HW, masks={"p": MASK})
-
-
 def test_answers_that_fit_no_question_are_listed_together():
     region = Query("r", "a", QueryKind.REGION, "test", 0.0, cell=Region(0, 0, 2, 2))
     asked = [query("p", 0, 0), query("low", 3, 0), query("right", 0, 4), region]

@@ -244,12 +244,3 @@ def test_one_frame_at_a_time():
     with pytest.raises(AnswerError, match="queries of 2 frames"):
         Oracle(COST, 0).answer(queries((0, 0)) + queries((0, 0), key="b"), street())
     assert Oracle(COST, 0).answer([], street()) == []
-
-
-def test_a_whole_image_takes_its_time_and_has_the_truth_for_a_mask():
-    image = Query("i", "a", QueryKind.IMAGE, "test", 0.0)
-    (answer, point) = Oracle(COST, 0).answer([image, *queries((0, 0))], street())
-    assert (answer.verdict, answer.class_id, answer.seconds) == (Verdict.MASK, None, COST.image_s)
-    assert point.verdict is Verdict.CLASS
-    (answer,) = Oracle(COST, 0, OracleConfig(skip_rate=1.0)).answer([image], street())
-    assert (answer.verdict, answer.seconds) == (Verdict.SKIP, COST.image_s)

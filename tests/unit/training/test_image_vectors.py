@@ -89,6 +89,22 @@ def test_a_networks_vectors_are_the_means_of_its_feature_layer(tiny_city: Module
     assert torch.equal(vectors, expected[0]) and torch.equal(present, expected[1])
 
 
+def test_labels_may_have_another_size_than_the_view_and_count_only_where_right(tiny_city: ModuleType) -> None:
+    network = tiny_city.network().eval()
+    with torch.no_grad():
+        outputs = network(torch.rand(1, 3, 12, 20))
+    predicted = outputs.logits.argmax(dim=1)
+    large = predicted.repeat_interleave(3, 1).repeat_interleave(3, 2)
+    own = image_vectors(network, outputs, predicted, least_px=1)
+    assert all(torch.equal(a, b) for a, b in zip(image_vectors(network, outputs, large, 1), own, strict=True))
+    wrong_left = large.clone()
+    wrong_left[..., :30] = (large[..., :30] + 1) % len(network.classes)
+    half = predicted.clone()
+    half[..., :10] = IGNORE
+    found = image_vectors(network, outputs, wrong_left, 1, right_only=True)
+    assert all(torch.equal(a, b) for a, b in zip(found, image_vectors(network, outputs, half, 1), strict=True))
+
+
 def test_a_network_without_a_feature_layer_is_refused(tiny_city: ModuleType) -> None:
     network = tiny_city.network()
     with pytest.raises(ModelError, match="gives no features"):

@@ -77,7 +77,7 @@ def test_every_verdict_and_every_mistake_is_counted(project: Project) -> None:
     ledger = json.loads((done.where / LEDGER).read_text())
     verdicts = Counter(str(answer.verdict) for _, answer in replies)
     assert ledger["verdicts"] == {str(verdict): verdicts[str(verdict)] for verdict in Verdict}
-    assert all(ledger["verdicts"][verdict] for verdict in Verdict if verdict is not Verdict.MASK), "each came up"
+    assert all(n for verdict, n in ledger["verdicts"].items() if verdict != "mask"), "each about a pixel came up"
     wrong = sum(answer.class_id not in (None, truth) for truth, answer in replies)
     assert ledger["wrong"] == done.found["wrong"] == wrong > 0
     labelled = [PartialLabelFolder(done.where / PARTIAL)(frame)[0] for frame in project.manifest("target")]
