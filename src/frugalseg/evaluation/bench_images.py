@@ -48,24 +48,34 @@ def _pairs(data: ImagesData, name: str) -> list[tuple[Confusions, Confusions]]:
     return [(before[seed], after[seed]) for seed in after if seed in before]
 
 
+def _better(pairs: list[tuple[Confusions, Confusions]]) -> int:
+    """Return with how many seeds the second is better."""
+    return sum(scores(after.total()).miou > scores(before.total()).miou for before, after in pairs)
+
+
 def added_text(data: ImagesData, name: str) -> str:
     """Say what a row adds: "+1.2 over m1 (+0.4 to +2.0), 3 of 3 seeds"; a dash where it cannot be said."""
     gain, pairs = added(data, name), _pairs(data, name)
     if gain is None:
         return wording.NOTHING
-    up = sum(scores(after.total()).miou > scores(before.total()).miou for before, after in pairs)
+    up = _better(pairs)
     span = f" ({wording.signed_span(gain)})" if wording.signed_span(gain) else ""
     return f"{wording.points(gain.value)} over {data.asked[name].over}{span}, {up} of {len(pairs)} seeds"
 
 
 def verdict(data: ImagesData) -> str:
-    """Say which parts pay, as far as that is told from chance; a row with fewer than two seeds is open."""
+    """Say which parts pay: told from chance by an interval over frames without 0 and by all of two seeds or more."""
     said: dict[str, list[str]] = {"can be told to pay": [], "can be told to cost": [], "open": []}
     for method in _asking(data):
-        gain = added(data, method.name)
-        if gain is not None:
-            told = "can be told to pay" if gain.low > 0 else "can be told to cost" if gain.high < 0 else "open"
-            said[told].append(f"{method.name} over {data.asked[method.name].over}")
+        gain, pairs = added(data, method.name), _pairs(data, method.name)
+        if gain is None:
+            continue
+        told, up = "open", _better(pairs)
+        if len(pairs) > 1 and gain.low > 0 and up == len(pairs):
+            told = "can be told to pay"
+        if len(pairs) > 1 and gain.high < 0 and not up:
+            told = "can be told to cost"
+        said[told].append(f"{method.name} over {data.asked[method.name].over}")
     parts = [f"{told}: {', '.join(rows)}" for told, rows in said.items() if rows]
     return f"{'; '.join(parts)[0].upper()}{'; '.join(parts)[1:]}." if parts else "Nothing finished that asked."
 
