@@ -110,7 +110,7 @@ def make_toy(work: Path, seed: int) -> "Project":
             write_dataset(work / name, look_of, world, drives, 2, TOY_HW)
     folder = work / f"seed-{seed}"
     (folder / "settings").mkdir(parents=True, exist_ok=True)
-    for method in ("source_only", "cbst", "mean_teacher", "point_da"):
+    for method in ("source_only", "adaptsegnet", "advent", "cbst", "mean_teacher", "point_da", "mada"):
         rounds = "rounds = 1\n" if method == "cbst" else ""
         (folder / "settings" / f"{method}.toml").write_text(TOY + rounds)
     specs = {name: f"folder:{work / name}" for name in ("source", "target", "validation")}
@@ -221,6 +221,7 @@ def scored(
     trained: "StageResult",
     answers: "StageResult | None" = None,
     points: int = 0,
+    unit: str = "points",
 ) -> Run:
     from frugalseg.workflow.bench_job import SCORES_ONLY
     from frugalseg.workflow.evaluate import evaluate_stage
@@ -239,7 +240,7 @@ def scored(
         subsets=found["subsets"],
         iou=found["iou"],
     )
-    said = f"{name}, {points} points, draw {run.draw}" if points else name
+    said = f"{name}, {points} {unit}, draw {run.draw}" if points else name
     print(f"seed {run.seed} {said}: {100 * run.miou:.1f} ({run.cpu_s:.0f} s)", file=sys.stderr, flush=True)
     return run
 

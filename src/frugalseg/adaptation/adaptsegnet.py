@@ -10,6 +10,7 @@ everywhere in this product (`optimizer = "sgd"`, `class_weighting = 0`, `ema = 0
 not upsampled, which changes no mean by much.
 """
 
+from pathlib import Path
 from typing import Any
 
 from lightning.fabric import Fabric
@@ -17,10 +18,13 @@ from lightning.fabric import Fabric
 from frugalseg.data.batches import DomainBatch
 from frugalseg.models.network import Network
 from frugalseg.training.adversarial import AdversarialConfig, Adversary
+from frugalseg.training.discriminators import DISCRIMINATOR, MAPS, save_discriminator
 from frugalseg.training.domain_data import DomainData, batches, input_images
 from frugalseg.training.learner import Learner
 from frugalseg.training.losses import outputs_cross_entropy
 from frugalseg.training.method import Phase
+
+LOOKS_AT = "softmax"  # what the discriminator sees
 
 
 class AdaptSegNetConfig(AdversarialConfig):
@@ -34,7 +38,7 @@ class AdaptSegNet:
         self.config = config
         self._source, self._target = data.need_source("adaptsegnet"), data.need_target("adaptsegnet")
         self._learner = Learner(network, config, fabric, data.pixels_C)
-        self._adversary = Adversary(network, config, fabric, maps=lambda logits_NCHW: logits_NCHW.softmax(dim=1))
+        self._adversary = Adversary(network, config, fabric, maps=MAPS[LOOKS_AT])
 
     def phases(self) -> list[Phase]:
         """Return the one phase."""
@@ -77,3 +81,7 @@ class AdaptSegNet:
     def finish(self) -> Network:
         """Return the finished network."""
         return self._learner.finish(lambda: input_images(self.config, self._target, self.config.recompute_statistics))
+
+    def keep(self, folder: Path) -> None:
+        """Write the discriminator, which tells later how much a frame looks like the source."""
+        save_discriminator(folder / DISCRIMINATOR, self._adversary.main, LOOKS_AT)

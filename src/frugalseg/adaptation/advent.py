@@ -10,6 +10,7 @@ source (`start = "pretrained"` for the paper's ImageNet trunk); AdamW, class wei
 as everywhere in this product (`optimizer = "sgd"`, `class_weighting = 0`, `ema = 0`).
 """
 
+from pathlib import Path
 from typing import Any
 
 from lightning.fabric import Fabric
@@ -17,10 +18,13 @@ from lightning.fabric import Fabric
 from frugalseg.data.batches import DomainBatch
 from frugalseg.models.network import Network
 from frugalseg.training.adversarial import AdversarialConfig, Adversary
+from frugalseg.training.discriminators import DISCRIMINATOR, MAPS, save_discriminator
 from frugalseg.training.domain_data import DomainData, batches, input_images
 from frugalseg.training.learner import Learner
-from frugalseg.training.losses import entropy_NCHW, outputs_cross_entropy
+from frugalseg.training.losses import outputs_cross_entropy
 from frugalseg.training.method import Phase
+
+LOOKS_AT = "entropy"  # what the discriminator sees
 
 
 class AdventConfig(AdversarialConfig):
@@ -34,7 +38,7 @@ class Advent:
         self.config = config
         self._source, self._target = data.need_source("advent"), data.need_target("advent")
         self._learner = Learner(network, config, fabric, data.pixels_C)
-        self._adversary = Adversary(network, config, fabric, maps=entropy_NCHW)
+        self._adversary = Adversary(network, config, fabric, maps=MAPS[LOOKS_AT])
 
     def phases(self) -> list[Phase]:
         """Return the one phase."""
@@ -77,3 +81,7 @@ class Advent:
     def finish(self) -> Network:
         """Return the finished network."""
         return self._learner.finish(lambda: input_images(self.config, self._target, self.config.recompute_statistics))
+
+    def keep(self, folder: Path) -> None:
+        """Write the discriminator, which tells later how much a frame looks like the source."""
+        save_discriminator(folder / DISCRIMINATOR, self._adversary.main, LOOKS_AT)

@@ -26,21 +26,20 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import TrainingError
-from frugalseg.core.records import PartialLabel, Provenance
 from frugalseg.core.table import read_records, write_records
 from frugalseg.data.batches import DomainBatch, DomainBatches, FramePool, PartialLabelFolder
 from frugalseg.data.masks import askable
 from frugalseg.models.network import Network
 from frugalseg.training.adversarial import AdversarialConfig, Adversary
+from frugalseg.training.class_weights import class_pixels
 from frugalseg.training.domain_data import (
     DomainData,
     batches,
     input_images,
     predictions,
-    without_own_car,
-    write_partial,
+    sure_classes,
+    write_pseudo_label,
 )
 from frugalseg.training.learner import Domain, Learner
 from frugalseg.training.losses import entropy_NCHW, entropy_NHW, outputs_cross_entropy
@@ -166,9 +165,7 @@ class IntraDa:
             usable_HW = askable(frame)
             entropy_HW = entropy_NHW(logits_CHW[None])[0].cpu().numpy()
             entropy_by_key[frame.key] = mean_over(entropy_HW, usable_HW)
-            label = without_own_car(logits_CHW.argmax(dim=0).cpu().numpy().astype(np.uint8), frame)
-            provenance = np.where(label == IGNORE, Provenance.UNKNOWN, Provenance.PSEUDO_LABEL).astype(np.uint8)
-            write_partial(folder, PartialLabel(frame.key, label, provenance))
+            write_pseudo_label(folder, frame, sure_classes(logits_CHW, frame))
         ranking = rank(entropy_by_key, self.config.easy_ratio)
         labelled_C = self._keep_easy(folder, ranking, len(network.classes))
         write_records(folder / RANKING, ranking, RankedFrame)
@@ -182,7 +179,7 @@ class IntraDa:
         for ranked in ranking:
             if ranked.easy:
                 label, _ = PartialLabelFolder(folder)(frames[ranked.key])
-                labelled_C += np.bincount(label.ravel(), minlength=256)[:classes]
+                labelled_C += class_pixels(label, classes)
             else:
                 for kind in ("labels", "provenance"):
                     (folder / kind / f"{ranked.key}.png").unlink()

@@ -21,7 +21,6 @@ setting of colours holds for all views; who is rare is decided as `data/rare_cla
 """
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
@@ -35,14 +34,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.records import Frame, Provenance
 from frugalseg.data.batches import DomainBatch, DomainBatches
 from frugalseg.data.rare_classes import RareClassSampler
-from frugalseg.data.transforms import Labels, vary_colors
+from frugalseg.data.transforms import Labels
 from frugalseg.models.network import Network
 from frugalseg.training.batch_statistics import batch_norms
+from frugalseg.training.class_weights import class_pixels
 from frugalseg.training.domain_data import DomainData, batches, input_images, without_own_car
 from frugalseg.training.feature_distance import FeatureDistance
 from frugalseg.training.learner import Domain, Learner
@@ -52,10 +51,12 @@ from frugalseg.training.mixing import (
     Lesson,
     Quality,
     class_mix,
+    draws,
     hidden,
     kept_blocks,
     pseudo_labels,
     trusted_cross_entropy,
+    varied,
 )
 from frugalseg.training.settings import TrainConfig
 from frugalseg.training.target_look import with_target_looks
@@ -164,7 +165,7 @@ class MeanTeacher:
         assert batch.source_images is not None and batch.target_images is not None
         if not self.config.look_ratio:
             return batch
-        looks, generators = batch.target_images, list(self._generators("look", batch.step))
+        looks, generators = batch.target_images, self._draws("look", batch.step)
         images = with_target_looks(
             batch.source_images, looks, self.config.look_ratio, self.config.look_band, generators
         )
@@ -174,12 +175,7 @@ class MeanTeacher:
     def _ask_teacher(self, target_NBHW: Tensor) -> Tensor:
         if self._statistics_pass:
             self._learner.forward(target_NBHW, "target")
-        teacher = self._learner.best_network()
-        learning = teacher.training  # where the student itself teaches
-        with self._fabric.autocast():
-            logits_NCHW: Tensor = teacher.eval()(target_NBHW).logits
-        teacher.train(learning)
-        return logits_NCHW
+        return self._learner.ask(target_NBHW)
 
     def _source_losses(self, batch: DomainBatch) -> dict[str, Tensor]:
         assert batch.source_images is not None and batch.source_labels is not None
@@ -195,17 +191,17 @@ class MeanTeacher:
         assert batch.source_images is not None and batch.source_labels is not None
         mixed = taught
         if self.config.mixing == "classes":
-            generators = list(self._generators("class mix", batch.step))
+            generators = self._draws("class mix", batch.step)
             mixed = class_mix(batch.source_images, batch.source_labels, taught, generators)
-        varied = mixed._replace(images_NBHW=self._varied(mixed.images_NBHW, "mixed", batch.step))
+        shown = mixed._replace(images_NBHW=self._varied(mixed.images_NBHW, "mixed", batch.step))
         statistics: dict[str, Domain] = {"target": "target", "source": "source", "own": "mixed"}
-        return self._taught_loss(varied, statistics[self.config.mixed_statistics])
+        return self._taught_loss(shown, statistics[self.config.mixed_statistics])
 
     def _masked_loss(self, step: int, taught: Lesson) -> Tensor:
         size_HW = (taught.images_NBHW.shape[-2], taught.images_NBHW.shape[-1])
         block_px = self.config.mask_block * min(size_HW)
         kept_NHW = torch.stack(
-            [kept_blocks(size_HW, block_px, self.config.mask_ratio, rng) for rng in self._generators("mask", step)]
+            [kept_blocks(size_HW, block_px, self.config.mask_ratio, rng) for rng in self._draws("mask", step)]
         )
         varied_NBHW = self._varied(taught.images_NBHW, "masked", step)
         masked = taught._replace(images_NBHW=hidden(varied_NBHW, kept_NHW, self._learner.network))
@@ -217,15 +213,10 @@ class MeanTeacher:
         return trusted_cross_entropy(logits_NCHW, lesson.labels_NHW, lesson.trust_NHW, weights_C)
 
     def _varied(self, images_NBHW: Tensor, view: str, step: int) -> Tensor:
-        """Return the images with other colours, a function of (seed, view, step, rank, slot)."""
-        if images_NBHW.shape[1] != 3:
-            return images_NBHW
-        pairs = zip(images_NBHW, self._generators(f"colours {view}", step), strict=True)
-        return torch.stack([vary_colors(image, self.config, rng) for image, rng in pairs])
+        return varied(images_NBHW, self.config, self._draws(f"colours {view}", step))
 
-    def _generators(self, purpose: str, step: int) -> Iterator[np.random.Generator]:
-        for slot in range(self.config.batch_size):
-            yield generator(self.config.seed, purpose, step, self._fabric.global_rank, slot)
+    def _draws(self, purpose: str, step: int) -> list[np.random.Generator]:
+        return draws(self.config, purpose, step, self._fabric.global_rank)
 
     def state(self) -> dict[str, Any]:
         """Return all that resume needs."""
@@ -255,7 +246,7 @@ class MeanTeacher:
     def _pixels(self, frame: Frame) -> NDArray[np.int64]:
         assert self._source.labels is not None  # the source is labelled
         label_HW, _ = self._source.labels(frame)
-        return np.bincount(label_HW.ravel(), minlength=256)[: len(self._learner.network.classes)]
+        return class_pixels(label_HW, len(self._learner.network.classes))
 
     def _sampler(self, pixels_FC: NDArray[np.int64]) -> RareClassSampler:
         config = self.config

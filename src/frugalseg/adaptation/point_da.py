@@ -34,6 +34,7 @@ from frugalseg.data.batches import DomainBatch, DomainBatches, PartialLabelFolde
 from frugalseg.data.masks import askable
 from frugalseg.models.network import Network, Outputs
 from frugalseg.training.adversarial import AdversarialConfig, Adversary
+from frugalseg.training.class_weights import class_pixels
 from frugalseg.training.confidence_histogram import ConfidenceHistogram, Thresholds, balanced_labels
 from frugalseg.training.domain_data import (
     DomainData,
@@ -218,8 +219,8 @@ class PointDa:
             label = compose_label(human, *self._kept(frame.key, pseudo))
             write_partial(folder, label)
             answered_HW = np.isin(label.provenance, HUMAN)
-            human_C += _pixels(label.label[answered_HW], len(human_C))
-            machine_C += _pixels(label.label[~answered_HW], len(machine_C))
+            human_C += class_pixels(label.label[answered_HW], len(human_C))
+            machine_C += class_pixels(label.label[~answered_HW], len(machine_C))
         counts = {"human_pixels": human_C.tolist(), "machine_pixels": machine_C.tolist()}
         (folder / LABELS).write_text(json.dumps(counts))
 
@@ -265,10 +266,6 @@ class PointDa:
         if self.config.target_class_weights == "own":
             return self._learner.weights_for(pixels_C)
         return self._learner.class_weights if self.config.target_class_weights == "source" else None
-
-
-def _pixels(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    return np.bincount(labels.ravel(), minlength=256)[:classes]
 
 
 def sample_points(

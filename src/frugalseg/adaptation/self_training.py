@@ -28,10 +28,10 @@ from torch import Tensor
 
 from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.records import PartialLabel, Provenance
 from frugalseg.data.batches import DomainBatch, DomainBatches, FramePool, Mining, PartialLabelFolder
 from frugalseg.data.masks import askable
 from frugalseg.models.network import Network
+from frugalseg.training.class_weights import class_pixels
 from frugalseg.training.confidence_histogram import ConfidenceHistogram, Thresholds
 from frugalseg.training.domain_data import (
     DomainData,
@@ -39,7 +39,7 @@ from frugalseg.training.domain_data import (
     input_images,
     predictions,
     without_own_car,
-    write_partial,
+    write_pseudo_label,
 )
 from frugalseg.training.learner import Learner
 from frugalseg.training.losses import cross_entropy
@@ -180,9 +180,8 @@ class SelfTraining:
         labelled_C = np.zeros(len(network.classes), np.int64)
         for frame, logits_CHW in predictions(network, self._target, self.config, self._fabric.device):
             label = without_own_car(histogram.labels(logits_CHW, thresholds, IGNORE).cpu().numpy(), frame)
-            provenance = np.where(label == IGNORE, Provenance.UNKNOWN, Provenance.PSEUDO_LABEL).astype(np.uint8)
-            write_partial(folder, PartialLabel(frame.key, label, provenance))
-            labelled_C += np.bincount(label.ravel(), minlength=256)[: len(labelled_C)]
+            write_pseudo_label(folder, frame, label)
+            labelled_C += class_pixels(label, len(labelled_C))
         summary = _summary(network.classes.names, ratio, thresholds, labelled_C)
         (folder / "pseudo_labels.json").write_text(json.dumps(summary, indent=1))
 

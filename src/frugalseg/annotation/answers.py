@@ -1,49 +1,60 @@
 """Answers folded into partial labels: events in, one label and its provenance a frame out.
 
 Answers are events in the order they came; the last one about a pixel counts, also if it takes a class back
-("ambiguous", "none", "skip").
+("ambiguous", "none", "skip"). A mask of the whole image is about all pixels that have a class in it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE, MAX_CLASSES
 from frugalseg.core.errors import AnswerError
-from frugalseg.core.records import Answer, PartialLabel, Point, Provenance, Query
+from frugalseg.core.records import Answer, PartialLabel, Point, Provenance, Query, QueryKind, Verdict
 from frugalseg.core.table import read_records, write_records
 
 SHOWN = 20  # mistakes listed in one message
 
 
 def fold(
-    queries: Sequence[Query], answers: Iterable[Answer], size_HW: tuple[int, int], key: str | None = None
+    queries: Sequence[Query],
+    answers: Iterable[Answer],
+    size_HW: tuple[int, int],
+    key: str | None = None,
+    mask_of: Callable[[str], NDArray[np.uint8]] | None = None,
 ) -> PartialLabel:
-    """Return what the answers to a frame's queries say: people's points, IGNORE elsewhere.
+    """Return what the answers to a frame's queries say: people's points and masks, IGNORE elsewhere.
 
-    `key` names the frame where there may be no query at all.
+    `key` names the frame where there may be no query at all; `mask_of` returns the class ids (H x W) of a query about
+    the whole image that was answered by a mask. A mask says nothing about pixels that are IGNORE in it.
 
     Raises:
-        AnswerError: the queries are not of one frame; or, all listed together: answers to no query, to one that is not
-            about a point, about a point outside the frame, with a class id out of range.
+        AnswerError: the queries are not of one frame; or, all listed together: answers to no query, to one of another
+            kind, about a point outside the frame, with a class id out of range or a mask of another size.
     """
     frame_key = _frame_key(queries, key)
     by_id = {query.id: query for query in queries}
-    label = np.full(size_HW, IGNORE, np.uint8)
+    label, provenance = np.full(size_HW, IGNORE, np.uint8), np.zeros(size_HW, np.uint8)
     mistakes = []
     for answer in answers:
         try:
-            point = _point(answer, by_id.get(answer.query), size_HW)
+            query = by_id.get(answer.query)
+            if query is not None and query.kind is QueryKind.IMAGE:
+                _lay_mask(answer, mask_of, label, provenance)
+                continue
+            point = _point(answer, query, size_HW)
         except AnswerError as mistake:
             mistakes.append(f"answer to {answer.query} of {answer.annotator}: {mistake}.")
         else:
-            label[point.row, point.column] = IGNORE if answer.class_id is None else answer.class_id
+            class_id = IGNORE if answer.class_id is None else answer.class_id
+            label[point.row, point.column] = class_id
+            provenance[point.row, point.column] = Provenance.UNKNOWN if class_id == IGNORE else Provenance.HUMAN_POINT
     if mistakes:
         more = [f"… and {len(mistakes) - SHOWN} more."] if len(mistakes) > SHOWN else []
         lines = "\n  ".join(mistakes[:SHOWN] + more)
         raise AnswerError(f"{frame_key}: {len(mistakes)} answer(s) do not fit their questions:\n  {lines}")
-    provenance = np.where(label == IGNORE, Provenance.UNKNOWN, Provenance.HUMAN_POINT).astype(np.uint8)
     return PartialLabel(frame_key, label, provenance)
 
 
@@ -93,12 +104,35 @@ def _frame_key(queries: Sequence[Query], key: str | None) -> str:
     return keys[0]
 
 
+def _lay_mask(
+    answer: Answer,
+    mask_of: Callable[[str], NDArray[np.uint8]] | None,
+    label_HW: NDArray[np.uint8],
+    provenance_HW: NDArray[np.uint8],
+) -> None:
+    """Write a mask over what is known of its frame; the errors are the ends of sentences."""
+    if answer.verdict is Verdict.CLASS:
+        raise AnswerError(f"it names class {answer.class_id}, and the question is about a whole image")
+    if answer.verdict is not Verdict.MASK:
+        return
+    if mask_of is None:
+        raise AnswerError("it is a mask, and no mask is at hand")
+    mask_HW = mask_of(answer.query)
+    if mask_HW.shape != label_HW.shape:
+        got, wanted = (" x ".join(map(str, shape)) for shape in (mask_HW.shape, label_HW.shape))
+        raise AnswerError(f"its mask is {got}, the frame {wanted} (height x width)")
+    known_HW = mask_HW != IGNORE
+    label_HW[known_HW], provenance_HW[known_HW] = mask_HW[known_HW], Provenance.HUMAN_MASK
+
+
 def _point(answer: Answer, query: Query | None, size_HW: tuple[int, int]) -> Point:
     """Return the pixel that `answer` is about; the errors are the ends of sentences."""
     if query is None:
         raise AnswerError("there is no such query")
     if query.point is None:
-        raise AnswerError(f"it is about a {query.kind}; only points are folded")
+        raise AnswerError(f"it is about a {query.kind}; only points and images are folded")
+    if answer.verdict is Verdict.MASK:
+        raise AnswerError("it is a mask, and the question is about one pixel")
     if query.point.row >= size_HW[0] or query.point.column >= size_HW[1]:
         place = f"row {query.point.row}, column {query.point.column}"
         raise AnswerError(f"{place} lies outside the frame of {size_HW[0]}x{size_HW[1]} (height x width)")

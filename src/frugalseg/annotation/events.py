@@ -43,6 +43,8 @@ class Reply(_Strict):
     def _class_goes_with_verdict(self) -> "Reply":
         if (self.verdict is Verdict.CLASS) != (self.class_id is not None):
             raise ValueError(f"verdict {self.verdict} does not go with class {self.class_id}")
+        if self.verdict is Verdict.MASK:
+            raise ValueError("a mask is no answer to a question about one pixel")
         if self.kind == "decision" and self.verdict is Verdict.SKIP:
             raise ValueError("a reviewer decides; skip is no decision")
         return self

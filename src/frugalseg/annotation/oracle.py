@@ -16,7 +16,7 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import Config
 from frugalseg.core.cost import CostModel
 from frugalseg.core.errors import AnswerError, ConfigError
-from frugalseg.core.records import Answer, Point, Query, Verdict
+from frugalseg.core.records import Answer, Point, Query, QueryKind, Verdict
 
 ANNOTATOR = "oracle"
 
@@ -70,6 +70,16 @@ class Oracle:
         """
         points = _points(queries, label_HW.shape)
         return [self._reply(query, point, label_HW) for query, point in zip(queries, points, strict=True)]
+
+    def answer_image(self, query: Query) -> Answer:
+        """Return the answer to a question about a whole image: its mask is the truth.
+
+        Raises:
+            AnswerError: the query is about something else.
+        """
+        if query.kind is not QueryKind.IMAGE:
+            raise AnswerError(f"oracle: query {query.id} asks about a {query.kind}, not about a whole image.")
+        return Answer(query.id, Verdict.MASK, None, ANNOTATOR, self._cost.each("image"))
 
     def _reply(self, query: Query, point: Point, label_HW: NDArray[np.uint8]) -> Answer:
         truth = int(label_HW[point.row, point.column])
@@ -140,7 +150,7 @@ def _points(queries: Sequence[Query], size_HW: tuple[int, ...]) -> list[Point]:
     points, mistakes = [], []
     for query in queries:
         if query.point is None:
-            mistakes.append(f"query {query.id} asks about a {query.kind}; the oracle answers points only")
+            mistakes.append(f"query {query.id} asks about a {query.kind}, not about a point")
         elif query.point.row >= size_HW[0] or query.point.column >= size_HW[1]:
             mistakes.append(f"query {query.id} asks about row {query.point.row}, column {query.point.column}")
         else:

@@ -13,16 +13,19 @@ EXAMPLES = (
     "frugalseg bench uda city --methods advent,cbst --steps 450 --set batch_size=2 --json",
     "frugalseg bench self_training_grid city --grid 0.2/0.05,0.2/0.1 --rounds 3",
     "frugalseg bench point_da city --grid 0,1,2,3,5,10 --seeds 0,1,2",
+    "frugalseg bench mada city --grid K=1,K=5,budget,selector",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="uda, self_training_grid, point_da; see `frugalseg methods`")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="uda, self_training_grid, point_da, mada; see `frugalseg methods`")
+]
 Methods = Annotated[
     str | None,
     typer.Option(
         "--methods",
         metavar="A,B,…",
-        help="only these methods; default: all the comparison knows. point_da: the one that asks; default: "
-        "the project's",
+        help="only these methods; default: all the comparison knows. point_da, mada: the one that asks; default: "
+        "the project's, and the paper's warm-up",
     ),
 ]
 Seeds = Annotated[str, typer.Option("--seeds", metavar="0,1,2", help="seeds; each has a copy of the project")]
@@ -31,7 +34,7 @@ Steps = Annotated[
     typer.Option(
         "--steps",
         min=1,
-        help="training steps of each method, all its rounds together; point_da: of each training with answers. "
+        help="training steps of each method, all its rounds together; point_da, mada: of each training with answers. "
         "Default: uda: as many as source_only's, else the methods' own",
     ),
 ]
@@ -45,7 +48,8 @@ Grid = Annotated[
         "--grid",
         metavar="VALUES",
         help="self_training_grid: first share and growth, P0/STEP,…; default: figure 5's. "
-        "point_da: cells a frame, K,…; default: table 3's",
+        "point_da: cells a frame, K,…; default: table 3's. "
+        "mada: sweeps besides the ablation: K, V, budget, selector, each alone (the paper's values) or K=5,…",
     ),
 ]
 Rounds = Annotated[int | None, typer.Option("--rounds", min=1, help="self_training_grid: rounds; default: 6")]

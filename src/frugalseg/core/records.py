@@ -167,9 +167,10 @@ class Query:
 
 
 class Verdict(StrEnum):
-    """What came back: a class, or one of three kinds of "no"."""
+    """What came back: a class, a mask of the whole image, or one of three kinds of "no"."""
 
     CLASS = "class"
+    MASK = "mask"  # kept beside the answers, as a file of the frame's name
     AMBIGUOUS = "ambiguous"  # a boundary or a mixed pixel
     NONE = "none"  # none of the classes
     SKIP = "skip"  # not now, somebody else first

@@ -31,7 +31,10 @@ TRIES = 10  # windows of a frame that are looked at for the class it was drawn f
 
 @dataclass(frozen=True)
 class DomainBatch:
-    """What one training step sees. Images N x C x h x w float32 in [0, 1]; labels N x h x w int64, provenance uint8."""
+    """What one training step sees. Images N x C x h x w float32 in [0, 1]; labels N x h x w int64, provenance uint8.
+
+    `selected` are target frames that people labelled, for methods that draw them apart from the others.
+    """
 
     step: int
     source_images: torch.Tensor | None = None
@@ -39,6 +42,8 @@ class DomainBatch:
     target_images: torch.Tensor | None = None
     target_labels: torch.Tensor | None = None
     target_provenance: torch.Tensor | None = None
+    selected_images: torch.Tensor | None = None
+    selected_labels: torch.Tensor | None = None
     keys: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> "DomainBatch":
@@ -132,7 +137,7 @@ class Mining:
 
 
 class DomainBatches:
-    """Batches of `size` source and `size` target frames at `input_hw`.
+    """Batches of `size` source and `size` target frames at `input_hw`, and as many selected ones where there are any.
 
     Frames come in an order that shows each once an epoch; with `rare` some source frames are drawn by class instead.
 
@@ -151,13 +156,15 @@ class DomainBatches:
         augment_config: AugmentConfig,
         mining: Mining | None = None,
         rare: RareClassSampler | None = None,
+        selected: FramePool | None = None,
         rank: int = 0,
         world: int = 1,
         threads: int = 1,
     ) -> None:
-        if not (source or target) or any(pool is not None and not pool.frames for pool in (source, target)):
+        pools = [pool for pool in (source, target, selected) if pool is not None]
+        if not pools or not all(pool.frames for pool in pools):
             raise TrainingError("There are no frames to train on. Check --source and --target with `frugalseg check`.")
-        self._source, self._target = source, target
+        self._source, self._target, self._selected = source, target, selected
         self._size, self._input_hw, self._seed = size, input_hw, seed
         self._augment, self._mining, self._rare = augment_config, mining, rare
         self._target_augment = augment_config.for_target()
@@ -167,6 +174,7 @@ class DomainBatches:
         """Return the batch of one step; the same step always gives the same batch."""
         source = self._draw(self._source, "source", step)
         target = self._draw(self._target, "target", step)
+        selected = self._draw(self._selected, "selected", step)
         return DomainBatch(
             step=step,
             source_images=source.images,
@@ -174,7 +182,9 @@ class DomainBatches:
             target_images=target.images,
             target_labels=target.labels,
             target_provenance=target.provenance,
-            keys=source.keys + target.keys,
+            selected_images=selected.images,
+            selected_labels=selected.labels,
+            keys=source.keys + target.keys + selected.keys,
         )
 
     def stream(self, start: int, stop: int) -> Iterator[DomainBatch]:
@@ -194,7 +204,7 @@ class DomainBatches:
         if pool is None:
             return _Side()
         images, labels, provenance, keys = [], [], [], []
-        vary = self._target_augment if domain == "target" else self._augment
+        vary = self._augment if domain == "source" else self._target_augment
         for slot in range(self._size):
             wish = self._rare.draw(step, self._rank, slot) if self._rare and domain == "source" else None
             frame = pool.frames[wish.frame if wish else self._index(domain, len(pool.frames), step, slot)]

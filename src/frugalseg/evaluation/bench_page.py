@@ -9,7 +9,9 @@ from frugalseg.evaluation import wording
 from frugalseg.evaluation.bench_plot import choice_svg, methods_svg, rounds_svg
 from frugalseg.evaluation.bench_table import BenchData, BenchRow, bench_rows, choices
 from frugalseg.evaluation.bench_text import MEBI, correlation_text, mean_sd, settings_text
+from frugalseg.evaluation.compare import CurvePoint
 from frugalseg.evaluation.page import fill, write_html
+from frugalseg.evaluation.plot import curve_svg
 
 NARROW_IN = 4.8
 WIDE_IN = 11.0
@@ -60,6 +62,15 @@ def bench_context(data: BenchData) -> dict[str, Any]:
         "asked": None,
         **_words(),
     }
+
+
+def asked_section(lead: str, table: Sequence[Sequence[str]], points: Sequence[CurvePoint]) -> dict[str, Any]:
+    """Return what the template shows of questions: a lead, a table whose first row is the header, and the curve."""
+    from markupsafe import Markup
+
+    sizes = ((WIDE_IN, 4.6), (NARROW_IN, 4.6))
+    plots = [Markup(curve_svg(points, size, f"asked-{size[0]:.0f}")) for size in sizes]
+    return {"lead": lead, "table": table, "plots": plots}
 
 
 def write_grid_page(path: Path, grid: GridPage) -> None:

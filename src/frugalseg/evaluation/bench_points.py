@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from frugalseg.evaluation import wording
-from frugalseg.evaluation.bench_page import NARROW_IN, WIDE_IN, bench_context
+from frugalseg.evaluation.bench_page import asked_section, bench_context
 from frugalseg.evaluation.bench_table import BenchData, BenchMethod, MeanSd
 from frugalseg.evaluation.bench_text import bench_json, bench_markdown, interval_json, markdown_table, mean_sd, number
 from frugalseg.evaluation.compare import CurvePoint, Interval, paired_bootstrap_mean
 from frugalseg.evaluation.confusion import Confusions, scores
 from frugalseg.evaluation.page import fill, write_html
-from frugalseg.evaluation.plot import curve_svg
 
 CURVE = "cells of highest entropy"  # the series of the ablation in K; a row of another strategy is its own series
 
@@ -80,12 +79,13 @@ def subset_scores(method: BenchMethod, data: BenchData) -> dict[str, MeanSd]:
 
 def curve(data: PointsData) -> list[CurvePoint]:
     """Return mIoU against people's minutes, mean ± one standard deviation over seeds."""
-    points = []
-    for method, asked in _asking(data):
-        miou = MeanSd.of([run.scores.miou for run in method.runs])
-        low, high = miou.mean - miou.sd, miou.mean + miou.sd
-        points.append(CurvePoint(asked.seconds / 60, miou.mean, low, high, method.name, asked.series))
-    return points
+    return [curve_point(method, asked.seconds, asked.series) for method, asked in _asking(data)]
+
+
+def curve_point(method: BenchMethod, seconds: float, series: str) -> CurvePoint:
+    """Return a row's place over people's minutes, mean ± one standard deviation over seeds."""
+    miou = MeanSd.of([run.scores.miou for run in method.runs])
+    return CurvePoint(seconds / 60, miou.mean, miou.mean - miou.sd, miou.mean + miou.sd, method.name, series)
 
 
 def points_json(data: PointsData) -> dict[str, Any]:
@@ -104,14 +104,23 @@ def points_json(data: PointsData) -> dict[str, Any]:
 
 def points_markdown(data: PointsData) -> str:
     """Return the tables: what the questions bought, and those of every comparison."""
+    lines = ["", "## What the questions bought", "", verdict(data), "", *markdown_table(_table(data)), ""]
+    return bench_markdown(data.bench) + "\n".join(lines)
+
+
+def _table(data: PointsData) -> list[list[str]]:
+    """Return the rows that asked, the header first, as text."""
     table = [["row", "K", "points a frame", "people's time", "wrong answers", "mIoU", *data.bench.classes.subsets]]
     for method, asked in _asking(data):
-        miou = MeanSd.of([run.scores.miou for run in method.runs])
         cells = [method.name, str(asked.cells), f"{asked.points:.1f}", wording.duration(asked.seconds)]
-        subsets = [mean_sd(score) for score in subset_scores(method, data.bench).values()]
-        table.append([*cells, f"{asked.wrong:.0f}", mean_sd(miou), *subsets])
-    lines = ["", "## What the questions bought", "", verdict(data), "", *markdown_table(table), ""]
-    return bench_markdown(data.bench) + "\n".join(lines)
+        table.append([*cells, f"{asked.wrong:.0f}", *score_cells(method, data.bench)])
+    return table
+
+
+def score_cells(method: BenchMethod, data: BenchData) -> list[str]:
+    """Return a row's mIoU over all classes and over each subset of them, mean ± sd over seeds, as text."""
+    miou = MeanSd.of([run.scores.miou for run in method.runs])
+    return [mean_sd(score) for score in (miou, *subset_scores(method, data).values())]
 
 
 def write_points_page(path: Path, data: PointsData) -> None:
@@ -121,18 +130,7 @@ def write_points_page(path: Path, data: PointsData) -> None:
 
 def render_points(data: PointsData) -> str:
     """Return the page's HTML; the same data give the same text."""
-    from markupsafe import Markup
-
-    points, sizes = curve(data), ((WIDE_IN, 4.6), (NARROW_IN, 4.6))
-    rows = [
-        (method.name, asked, MeanSd.of([run.scores.miou for run in method.runs]), subset_scores(method, data.bench))
-        for method, asked in _asking(data)
-    ]
-    asked = {
-        "rows": rows,
-        "subsets": list(data.bench.classes.subsets),
-        "plots": [Markup(curve_svg(points, size, f"asked-{size[0]:.0f}")) for size in sizes],
-    }
+    asked = asked_section("K cells a frame, the same number of points in each.", _table(data), curve(data))
     words = {"title": f"{data.bench.project}: what questions bought", "verdict": verdict(data), "asked": asked}
     return fill("bench.html.j2", {**bench_context(data.bench), **words})
 

@@ -15,6 +15,7 @@ from frugalseg.evaluation.wording import duration, share
 UNANSWERED = "unanswered"
 SAID: dict[str, str] = {
     Verdict.CLASS: "a class",
+    Verdict.MASK: "the whole image",
     Verdict.AMBIGUOUS: "boundary or mixed pixel",
     Verdict.NONE: "none of the classes",
     Verdict.SKIP: "skipped",

@@ -135,7 +135,7 @@ class LedgerRow:
         return cls(
             what=what,
             asked=len(queries),
-            classes=verdicts.count(Verdict.CLASS),
+            classes=verdicts.count(Verdict.CLASS) + verdicts.count(Verdict.MASK),
             ambiguous=verdicts.count(Verdict.AMBIGUOUS),
             none=verdicts.count(Verdict.NONE),
             skipped=verdicts.count(Verdict.SKIP),

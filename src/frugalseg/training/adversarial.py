@@ -17,7 +17,7 @@ Axis legend: N images, C classes, H x W pixels.
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning.fabric import Fabric
@@ -34,6 +34,22 @@ from frugalseg.training.settings import TrainConfig
 SOURCE, TARGET = 1.0, 0.0  # what a discriminator answers, as a probability (ADVENT, section 3.2)
 BETAS = (0.9, 0.99)  # of the discriminators' Adam (AdaptSegNet)
 LEAST_PX = 32  # the five convolutions halve a map five times
+LEAK = 0.2  # slope of the leaky ReLU below zero, in every kind
+
+Kind = Literal["adaptsegnet", "mada"]
+
+
+class Layers(NamedTuple):
+    """What tells one kind of discriminator from another: the convolutions' side, and which of them leak below zero."""
+
+    kernel_px: int
+    leaky: tuple[bool, bool, bool, bool]
+
+
+KINDS: dict[Kind, Layers] = {
+    "adaptsegnet": Layers(4, (True, True, True, True)),  # Tsai et al., section 4.2; ADVENT's too
+    "mada": Layers(3, (False, False, False, True)),  # Ning et al., ICCV 2021, section 4.2
+}
 
 
 class AdversarialConfig(TrainConfig):
@@ -43,21 +59,27 @@ class AdversarialConfig(TrainConfig):
     adv_weight: float = Field(1e-3, ge=0, description="weight of fooling the discriminator of the main output")
     aux_adv_weight: float = Field(2e-4, ge=0, description="weight of fooling the discriminator of the auxiliary output")
     discriminator_lr: float = Field(1e-4, gt=0, description="learning rate of the discriminators (Adam)")
+    discriminator: Kind = Field(
+        "adaptsegnet", description="kind of discriminator: 4x4 convolutions, all leaky, or MADA's 3x3, the last leaky"
+    )
     discriminator_width: int = Field(
         64, ge=1, description="channels of a discriminator's first layer; half as many cost a quarter of the time"
     )
 
 
 class Discriminator(nn.Module):
-    """Five 4x4 convolutions of stride 2: `width` x 1, 2, 4, 8 and 1 channels, leaky ReLU of .2, no normalisation."""
+    """Five convolutions of stride 2 to `width` x 1, 2, 4, 8 and 1 channels, no normalisation; `kind` says the rest."""
 
-    def __init__(self, classes: int, width: int = 64) -> None:
+    def __init__(self, classes: int, width: int = 64, kind: Kind = "adaptsegnet") -> None:
         super().__init__()
+        self.kind = kind
+        side, leaky = KINDS[kind]
         channels = (classes, *(width * factor for factor in (1, 2, 4, 8)))
         layers: list[nn.Module] = []
-        for inside, outside in pairwise(channels):
-            layers += [nn.Conv2d(inside, outside, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 4, stride=2, padding=1))
+        for (inside, outside), leaks in zip(pairwise(channels), leaky, strict=True):
+            layers.append(nn.Conv2d(inside, outside, side, stride=2, padding=1))
+            layers.append(nn.LeakyReLU(LEAK, inplace=True) if leaks else nn.ReLU(inplace=True))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, side, stride=2, padding=1))
 
     def forward(self, maps_NCHW: Tensor) -> Tensor:
         """Return logits of SOURCE on a 32 times coarser grid; maps with a side below 32 pixels are enlarged first."""
@@ -89,10 +111,19 @@ class Adversary:
         config = self._config
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_for(config.seed, "discriminator", phase))
-            fresh = [Discriminator(self._classes, config.discriminator_width) for _ in self._weights]
+            fresh = [
+                Discriminator(self._classes, config.discriminator_width, config.discriminator) for _ in self._weights
+            ]
         self.discriminators = nn.ModuleList(fresh).to(self._fabric.device)
         self.optimizer = torch.optim.Adam(self.discriminators.parameters(), config.discriminator_lr, betas=BETAS)
         self._apart: list[float] = []  # what the source's maps cost each discriminator in this step
+
+    @property
+    def main(self) -> Discriminator:
+        """The discriminator of the main output."""
+        first = self.discriminators[0]
+        assert isinstance(first, Discriminator)
+        return first
 
     def set_rate(self, factor: float) -> None:
         """Set the learning rate to `factor` times its starting value."""

@@ -9,6 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def class_pixels(label: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """Return how many pixels of a label each class has."""
+    return np.bincount(label.ravel(), minlength=256)[:classes]
+
+
 def median_frequency_weights(
     pixels_C: NDArray[np.int64], power: float = 0.5, largest: float = 10.0
 ) -> NDArray[np.float32]:

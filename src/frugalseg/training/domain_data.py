@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import TrainingError
-from frugalseg.core.records import Frame, Region
+from frugalseg.core.records import Frame, PartialLabel, Provenance, Region
 from frugalseg.data.batches import DomainBatches, FramePool, Mining
 from frugalseg.data.masks import askable
 from frugalseg.data.partial import write_partial as write_partial  # methods write pseudo-labels with it
 from frugalseg.data.rare_classes import RareClassSampler
-from frugalseg.models.network import Network
+from frugalseg.models.network import Network, upsample
+from frugalseg.training.image_vectors import Means, image_vectors
 from frugalseg.training.predict import Predictor
 from frugalseg.training.settings import TrainConfig
 
@@ -113,6 +114,7 @@ def batches(
     target: FramePool | None,
     mining: Mining | None = None,
     rare: RareClassSampler | None = None,
+    selected: FramePool | None = None,
 ) -> DomainBatches:
     """Return the batches that a method's settings ask for."""
     return DomainBatches(
@@ -124,6 +126,7 @@ def batches(
         augment_config=config,
         mining=mining,
         rare=rare,
+        selected=selected,
         threads=config.loader_threads,
     )
 
@@ -133,6 +136,35 @@ def predictions(
 ) -> Iterator[tuple[Frame, torch.Tensor]]:
     """Yield every frame of a pool with its logits, C x H x W at the frame's size."""
     return Predictor(network, config.input_hw, device=device).frames(pool.frames, pool.cache.read)
+
+
+def looks(
+    network: Network, pool: FramePool, config: TrainConfig, device: torch.device, least_px: int
+) -> Iterator[tuple[Frame, torch.Tensor, Means]]:
+    """Yield every frame of a pool with its logits, C x H x W at the frame's size, and its image vector, from one look.
+
+    The vector is made of the classes that the network predicts (MADA, equation 4); the camera's own car is left out.
+    """
+    predictor = Predictor(network, config.input_hw, device=device)
+    for frame in pool.frames:
+        outputs = predictor.outputs(pool.cache.read(frame))
+        logits_CHW = upsample(outputs.logits.float(), (frame.height, frame.width))[0]
+        label_1HW = torch.from_numpy(sure_classes(logits_CHW, frame))[None].to(device)
+        yield frame, logits_CHW, image_vectors(network, outputs, label_1HW, least_px)
+
+
+def sure_classes(logits_CHW: torch.Tensor, frame: Frame, threshold: float = 0.0) -> NDArray[np.uint8]:
+    """Return the predicted classes; IGNORE where their probability is below `threshold`, and on the own car."""
+    classes_HW = logits_CHW.argmax(dim=0)
+    if threshold:
+        classes_HW.masked_fill_(logits_CHW.float().softmax(dim=0).amax(dim=0) < threshold, IGNORE)
+    return without_own_car(classes_HW.to(torch.uint8).cpu().numpy(), frame)
+
+
+def write_pseudo_label(folder: Path, frame: Frame, label_HW: NDArray[np.uint8]) -> None:
+    """Write a label that a network gave as a partial label; IGNORE is unknown."""
+    provenance_HW = np.where(label_HW == IGNORE, Provenance.UNKNOWN, Provenance.PSEUDO_LABEL).astype(np.uint8)
+    write_partial(folder, PartialLabel(frame.key, label_HW, provenance_HW))
 
 
 def input_images(config: TrainConfig, pool: FramePool, count: int) -> Iterator[torch.Tensor]:

@@ -123,6 +123,16 @@ class Learner:
         self.add(loss)
         self.step()
 
+    @torch.no_grad()
+    def ask(self, images_NBHW: Tensor) -> Tensor:
+        """Return a teacher's logits of a batch: what the network to predict with says, in evaluation mode."""
+        teacher = self.best_network()
+        learning = teacher.training  # where the student itself teaches
+        with self._fabric.autocast():
+            logits_NCHW: Tensor = teacher.eval()(images_NBHW).logits
+        teacher.train(learning)
+        return logits_NCHW
+
     def best_network(self) -> Network:
         """Return the network to predict with: the moving average where there is one."""
         return self.ema.network if self.ema else self.network

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from frugalseg.data.batches import DomainBatch, DomainBatches
 from frugalseg.models.network import Network
@@ -21,6 +21,14 @@ class Phase:
     steps: int
     batches: Callable[[Path], DomainBatches]
     prepare: Callable[[Path], None] = lambda folder: None
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A method that leaves more behind than its network, such as the discriminator that it was adapted against."""
+
+    def keep(self, folder: Path) -> None:
+        """Write it into the stage's folder, once training is done."""
 
 
 class Method(Protocol):

@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
+from frugalseg.data.transforms import AugmentConfig, vary_colors
 from frugalseg.models.network import Network
+from frugalseg.training.settings import TrainConfig
 
 Quality = Literal["image", "batch", "pixel"]
 
@@ -65,6 +68,19 @@ def class_mix(
         torch.where(pasted_NHW, source_labels_NHW, target.labels_NHW),
         torch.where(pasted_NHW, 1.0, target.trust_NHW),
     )
+
+
+def draws(config: TrainConfig, purpose: str, step: int, rank: int) -> list[np.random.Generator]:
+    """Return a generator for each image of a step's batch, a function of (seed, purpose, step, rank, slot)."""
+    return [generator(config.seed, purpose, step, rank, slot) for slot in range(config.batch_size)]
+
+
+def varied(images_NBHW: Tensor, config: AugmentConfig, generators: Sequence[np.random.Generator]) -> Tensor:
+    """Return the images with other colours; as they are where they have not three bands."""
+    if images_NBHW.shape[1] != 3:
+        return images_NBHW
+    pairs = zip(images_NBHW, generators, strict=True)
+    return torch.stack([vary_colors(image, config, rng) for image, rng in pairs])
 
 
 def chosen_classes(label_HW: Tensor, rng: np.random.Generator) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from frugalseg.core.config import Config
 from frugalseg.core.records import Frame
-from frugalseg.models.network import Network
+from frugalseg.models.network import Network, Outputs
 
 
 class PredictConfig(Config):
@@ -57,7 +57,7 @@ class Predictor:
 
         Several views are averaged as probabilities; the result is then their logarithm, whose softmax is that average.
         """
-        image_1CHW = torch.from_numpy(image_HWC).to(self._device).permute(2, 0, 1)[None].float() / 255
+        image_1CHW = self._image(image_HWC)
         sides = (False, True) if self._config.flip else (False,)
         first, *others = [(scale, mirrored) for scale in self._config.scales for mirrored in sides]
         total_CHW = self._view(image_1CHW, *first)
@@ -68,15 +68,27 @@ class Predictor:
             total_CHW = total_CHW.logaddexp(self._view(image_1CHW, scale, mirrored).log_softmax(dim=0))
         return total_CHW - math.log(1 + len(others))
 
-    def _view(self, image_1CHW: Tensor, scale: float, mirrored: bool) -> Tensor:
+    @torch.no_grad()
+    def outputs(self, image_HWC: NDArray[np.uint8]) -> Outputs:
+        """Return all that the network says of the frame in one plain view of the whole, at the view's size."""
+        outputs: Outputs = self._network(self._scaled(self._image(image_HWC), 1.0))
+        return outputs
+
+    def _image(self, image_HWC: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(image_HWC).to(self._device).permute(2, 0, 1)[None].float() / 255
+
+    def _scaled(self, image_1CHW: Tensor, scale: float) -> Tensor:
         frame_HW = image_1CHW.shape[-2:]
         if self._input_hw:
             scale *= math.sqrt(math.prod(self._input_hw) / math.prod(frame_HW))
         view_hw = [max(1, round(length * scale)) for length in frame_HW]
-        view = functional.interpolate(image_1CHW, view_hw, mode="bilinear", antialias=True)
+        return functional.interpolate(image_1CHW, view_hw, mode="bilinear", antialias=True)
+
+    def _view(self, image_1CHW: Tensor, scale: float, mirrored: bool) -> Tensor:
+        frame_HW, view = image_1CHW.shape[-2:], self._scaled(image_1CHW, scale)
         view = view.flip(-1) if mirrored else view
         tile = self._config.tile
-        if tile and max(view_hw) > tile:
+        if tile and max(view.shape[-2:]) > tile:
             logits_Chw = tiled(lambda part: self._network(part).logits, view, tile)
         else:
             logits_Chw = self._network(view).logits[0]

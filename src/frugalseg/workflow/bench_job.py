@@ -25,11 +25,15 @@ QUIET, DRY = Options(quiet=True), Options(dry_run=True, quiet=True)
 
 @dataclass(frozen=True)
 class Ask:
-    """What an oracle is asked before a training: a selector, its settings and a budget; without a budget, nothing."""
+    """What an oracle is asked before a training: a selector, its settings and a budget; without a budget, nothing.
+
+    With `everything` it labels every frame in full.
+    """
 
     strategy: str = ""
     budget: str | None = None
     overrides: tuple[str, ...] = ()
+    everything: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,8 @@ def _start(project: Project, job: Job) -> Path | None:
 
 def _ask(project: Project, ask: Ask, start: Path) -> Path:
     """Ask with the model of `start`, let the oracle answer, and return the folder of the answers."""
+    if ask.everything:
+        return label(project, True, None, QUIET, everything=True).where
     if ask.budget is None:
         return label_nothing(project, QUIET).where
     questions = select(project, ask.strategy, ask.budget, start, Options(overrides=ask.overrides, quiet=True))
@@ -151,7 +157,9 @@ def _ask(project: Project, ask: Ask, start: Path) -> Path:
 
 def _answered(project: Project, ask: Ask, start: Path) -> Path | None:
     """Return the folder that `_ask` would return, if it is finished; nothing is run."""
-    if ask.budget is None:
+    if ask.everything:
+        found = _find(project, label(project, True, None, DRY, everything=True), project.settings.seed)
+    elif ask.budget is None:
         found = _find(project, label_nothing(project, DRY))
     else:
         asked = _asked(project, ask, start)

@@ -5,16 +5,12 @@ a question), random (10 random cells), active (the 10 of highest entropy), full_
 each other K. All cells get the same number of points, N. The oracle answers, with the settings of `label --simulate`.
 """
 
-import json
 import statistics
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.evaluation.bench_points import Asked, PointsData, points_json, points_markdown, write_points_page
-from frugalseg.evaluation.bench_table import BenchData, BenchMethod
+from frugalseg.evaluation.bench_table import BenchMethod
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow import catalog
 from frugalseg.workflow.bench import (
@@ -23,15 +19,14 @@ from frugalseg.workflow.bench import (
     chosen_methods,
     label_free_methods,
     own_settings,
-    publish,
     refuse_options,
     require_fair,
 )
 from frugalseg.workflow.bench_job import Ask, Done, Job
-from frugalseg.workflow.bench_result import Found, bench_method, carry_out, failed_of, inputs_of, versions_of
+from frugalseg.workflow.bench_result import Found, Pages, bench_data, bench_method, bench_stage, carry_out
 from frugalseg.workflow.label import annotator, need_truth
 from frugalseg.workflow.project import Project
-from frugalseg.workflow.stage import Options, StageResult, run_stage
+from frugalseg.workflow.stage import Options, StageResult
 
 STAGE, METHOD = "bench-point_da", "point_da"
 ACTIVE, RANDOM = "entropy_patches", "random_patches"
@@ -130,32 +125,13 @@ class _Plan:
 
     def result(self, found: Found, options: Options) -> StageResult:
         """Write the result of what finished and what failed; the same again is a no-op."""
-        data, failed = self._data(found), failed_of(found)
-        inputs = {**inputs_of(found), "classes": self._project.folder / "classes.toml"}
-
-        def work(folder: Path) -> dict[str, Any]:
-            text = points_json(data)
-            (folder / "bench.json").write_text(json.dumps(text, indent=1, ensure_ascii=False), encoding="utf-8")
-            (folder / "bench.md").write_text(points_markdown(data), encoding="utf-8")
-            write_points_page(folder / "bench.html", data)
-            return {**text, "failed": failed}
-
-        config = {**self.told(), "failed": failed}
-        return publish(self._project, run_stage(self._project, STAGE, inputs, config, work, options))
+        pages = Pages(points_json, points_markdown, write_points_page)
+        return bench_stage(self._project, STAGE, found, self.told(), options, self._data(found), pages)
 
     def _data(self, found: Found) -> PointsData:
         names = dict.fromkeys((self._asking, BASELINE, *self._rows))
-        bench = BenchData(
-            project=self._project.settings.name,
-            network=self._project.settings.network,
-            classes=self._project.classes,
-            seeds=self._bench.seeds,
-            methods=tuple(self._method(name, found) for name in names),
-            shared=self.told()["settings"],
-            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            command=("frugalseg", *sys.argv[1:]),
-            versions=versions_of(found),
-        )
+        methods = tuple(self._method(name, found) for name in names)
+        bench = bench_data(self._project, self._bench, methods, self.told()["settings"], found)
         asked = {row: self._asked(row, found) for row in self._rows}
         return PointsData(bench, asked, active="active", random="random")
 

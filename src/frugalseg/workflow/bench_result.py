@@ -1,19 +1,24 @@
-"""What becomes of a comparison's jobs: all of them run, rows of scores and costs, inputs and failures of its stage."""
+"""What becomes of a comparison's jobs: all of them run, rows of scores and costs, and the stage that tells of them."""
 
+import json
+import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from frugalseg.core.runs import RunInfo
-from frugalseg.evaluation.bench_table import BenchMethod, BenchRun
+from frugalseg.evaluation.bench_table import BenchData, BenchMethod, BenchRun
 from frugalseg.evaluation.confusion import Confusions
-from frugalseg.workflow.bench import FOLDER, BenchOptions, seed_project
+from frugalseg.workflow.bench import FOLDER, BenchOptions, publish, seed_project
 from frugalseg.workflow.bench_job import Done, Job
 from frugalseg.workflow.bench_jobs import alone, run_jobs
 from frugalseg.workflow.choose_model import judgement_of
 from frugalseg.workflow.project import CONFUSIONS, Project
-from frugalseg.workflow.stage import Options
+from frugalseg.workflow.stage import Options, StageResult, run_stage
 
+Data = TypeVar("Data")
 Found = Mapping[Job, Done | str]  # each job's stages, or why it failed
 
 
@@ -86,3 +91,55 @@ def versions_of(found: Found) -> dict[str, str]:
     """Return the versions that the last finished training noted."""
     done = [outcome for outcome in found.values() if isinstance(outcome, Done)]
     return done[-1].training.versions if done else {}
+
+
+def bench_data(
+    project: Project, bench: BenchOptions, methods: tuple[BenchMethod, ...], shared: Mapping[str, Any], found: Found
+) -> BenchData:
+    """Return a comparison's rows with what they have in common, and how they were made."""
+    return BenchData(
+        project=project.settings.name,
+        network=project.settings.network,
+        classes=project.classes,
+        seeds=bench.seeds,
+        methods=methods,
+        shared=shared,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=("frugalseg", *sys.argv[1:]),
+        versions=versions_of(found),
+    )
+
+
+@dataclass(frozen=True)
+class Pages(Generic[Data]):
+    """How a comparison's data become bench.json, bench.md and bench.html."""
+
+    to_json: Callable[[Data], Mapping[str, Any]]
+    to_markdown: Callable[[Data], str]
+    write_html: Callable[[Path, Data], None]
+
+    def write(self, folder: Path, data: Data) -> Mapping[str, Any]:
+        """Write all three and return the JSON."""
+        text = self.to_json(data)
+        (folder / "bench.json").write_text(json.dumps(text, indent=1, ensure_ascii=False), encoding="utf-8")
+        (folder / "bench.md").write_text(self.to_markdown(data), encoding="utf-8")
+        self.write_html(folder / "bench.html", data)
+        return text
+
+
+def bench_stage(
+    project: Project,
+    stage: str,
+    found: Found,
+    told: Mapping[str, Any],
+    options: Options,
+    data: Data,
+    pages: Pages[Data],
+) -> StageResult:
+    """Write what a comparison found as a stage of the project; the same again is a no-op."""
+    failed, inputs = failed_of(found), {**inputs_of(found), "classes": project.folder / "classes.toml"}
+
+    def work(folder: Path) -> dict[str, Any]:
+        return {**pages.write(folder, data), "failed": failed}
+
+    return publish(project, run_stage(project, stage, inputs, {**told, "failed": failed}, work, options))

@@ -7,11 +7,7 @@ from the first one's network, each for the steps all take. `source_only_long` is
 steps as source model and adaptation together, so that nobody takes more training for adaptation.
 """
 
-import json
-import sys
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from frugalseg.core.errors import ConfigError
@@ -27,15 +23,14 @@ from frugalseg.workflow.bench import (
     chosen_methods,
     label_free_methods,
     own_settings,
-    publish,
     refuse_options,
     require_fair,
     shared_settings,
 )
 from frugalseg.workflow.bench_job import Job
-from frugalseg.workflow.bench_result import Found, bench_method, carry_out, failed_of, inputs_of, versions_of
+from frugalseg.workflow.bench_result import Found, Pages, bench_data, bench_method, bench_stage, carry_out
 from frugalseg.workflow.project import Project
-from frugalseg.workflow.stage import Options, StageResult, run_stage
+from frugalseg.workflow.stage import Options, StageResult
 
 LONG = "source_only_long"
 THEN = "+"  # between two methods of which the second goes on from the first one's network
@@ -123,32 +118,12 @@ class Plan:
 
     def result(self, found: Found, options: Options) -> StageResult:
         """Write the result of what finished and what failed; the same again is a no-op."""
-        data = self._data(found)
-        failed, inputs = failed_of(found), inputs_of(found)
-        inputs["classes"] = self._project.folder / "classes.toml"
-        config = {**self.told(), "failed": failed}
-
-        def work(folder: Path) -> dict[str, Any]:
-            text = bench_json(data)
-            (folder / "bench.json").write_text(json.dumps(text, indent=1, ensure_ascii=False), encoding="utf-8")
-            (folder / "bench.md").write_text(bench_markdown(data), encoding="utf-8")
-            write_bench_page(folder / "bench.html", data)
-            return {**text, "failed": failed}
-
-        return publish(self._project, run_stage(self._project, STAGE, inputs, config, work, options))
+        pages = Pages(bench_json, bench_markdown, write_bench_page)
+        return bench_stage(self._project, STAGE, found, self.told(), options, self._data(found), pages)
 
     def _data(self, found: Found) -> BenchData:
-        return BenchData(
-            project=self._project.settings.name,
-            network=self._project.settings.network,
-            classes=self._project.classes,
-            seeds=self._bench.seeds,
-            methods=tuple(self._method(name, found) for name in self._rows),
-            shared=self._shared,
-            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            command=("frugalseg", *sys.argv[1:]),
-            versions=versions_of(found),
-        )
+        methods = tuple(self._method(name, found) for name in self._rows)
+        return bench_data(self._project, self._bench, methods, self._shared, found)
 
     def _method(self, name: str, found: Found) -> BenchMethod:
         config, before = self._row_config(name), name.rpartition(THEN)[0]

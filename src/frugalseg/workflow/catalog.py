@@ -174,69 +174,94 @@ METHODS = {
         "frugalseg.adaptation.point_da:PointDa",
         "frugalseg.adaptation.point_da:PointDaConfig",
     ),
+    "mada": Entry(
+        "source labels and whole target frames that people labelled, anchors and pseudo-labels for the others",
+        "Ning et al., ICCV 2021, section 3.3",
+        "frugalseg.adaptation.mada:Mada",
+        "frugalseg.adaptation.mada:MadaConfig",
+    ),
 }
 
 # Methods that learn from people's answers are for `retrain`; the others for `adapt`.
-WITH_ANSWERS = ("point_da",)
+WITH_ANSWERS = ("point_da", "mada")
+
+
+def _selector(summary: str, source: str, name: str, config: str = "") -> Entry:
+    """Return the entry of `module:Class` in acquisition/; its settings are `ClassConfig` if not said otherwise."""
+    parent = "frugalseg.acquisition."
+    return Entry(summary, source, parent + name, parent + (config or f"{name}Config"))
+
 
 SELECTORS = {
-    "entropy_patches": Entry(
+    "entropy_patches": _selector(
         "points in the cells with the highest mean entropy",
         "Pan et al., Labeling Where Adapting Fails, equation 5",
-        "frugalseg.acquisition.entropy_patches:EntropyPatches",
-        "frugalseg.acquisition.entropy_patches:EntropyPatchesConfig",
+        "entropy_patches:EntropyPatches",
     ),
-    "random_patches": Entry(
-        "points in randomly chosen cells",
-        "the same paper's control",
-        "frugalseg.acquisition.random_patches:RandomPatches",
-        "frugalseg.acquisition.random_patches:RandomPatchesConfig",
+    "random_patches": _selector(
+        "points in randomly chosen cells", "the same paper's control", "random_patches:RandomPatches"
     ),
-    "random_points": Entry(
-        "pixels drawn uniformly over the frame",
-        "baseline",
-        "frugalseg.acquisition.random_points:RandomPoints",
-        "frugalseg.acquisition.random_points:RandomPointsConfig",
+    "random_points": _selector("pixels drawn uniformly over the frame", "baseline", "random_points:RandomPoints"),
+    "global_points": _selector(
+        "the pixels of highest entropy in the whole pool", "baseline", "global_points:GlobalPoints"
     ),
-    "global_points": Entry(
-        "the pixels of highest entropy in the whole pool",
-        "baseline",
-        "frugalseg.acquisition.global_points:GlobalPoints",
-        "frugalseg.acquisition.global_points:GlobalPointsConfig",
-    ),
-    "ripu": Entry(
+    "ripu": _selector(
         "pixels whose surroundings are impure and uncertain, apart from each other",
         "Xie et al., CVPR 2022",
-        "frugalseg.acquisition.ripu:Ripu",
-        "frugalseg.acquisition.ripu:RipuConfig",
+        "ripu:Ripu",
     ),
-    "margin": Entry(
-        "the pixels where the two most probable classes are closest",
-        "Scheffer et al., 2001",
-        "frugalseg.acquisition.margin:Margin",
-        "frugalseg.acquisition.margin:MarginConfig",
+    "margin": _selector(
+        "the pixels where the two most probable classes are closest", "Scheffer et al., 2001", "margin:Margin"
     ),
-    "class_balanced": Entry(
-        "as many points of each predicted class, away from predicted boundaries",
-        "ours",
-        "frugalseg.acquisition.class_balanced:ClassBalanced",
-        "frugalseg.acquisition.class_balanced:ClassBalancedConfig",
+    "class_balanced": _selector(
+        "as many points of each predicted class, away from predicted boundaries", "ours", "class_balanced:ClassBalanced"
     ),
-    "diverse": Entry(
-        "random pixels apart from each other, in frames of a drive that do not look alike",
-        "ours",
-        "frugalseg.acquisition.diverse:Diverse",
-        "frugalseg.acquisition.diverse:DiverseConfig",
+    "diverse": _selector(
+        "random pixels apart from each other, in frames of a drive that do not look alike", "ours", "diverse:Diverse"
     ),
-    "expected_gain": Entry(
+    "expected_gain": _selector(
         "drawn by doubt x answerability per second of human time, balanced over predicted classes",
         "ours",
-        "frugalseg.acquisition.expected_gain:ExpectedGain",
-        "frugalseg.acquisition.expected_gain:ExpectedGainConfig",
+        "expected_gain:ExpectedGain",
+    ),
+    "random_images": _selector("whole frames drawn uniformly", "baseline", "random_images:RandomImages"),
+    "entropy_images": _selector(
+        "whole frames of the highest mean entropy",
+        "Vu et al., CVPR 2019; Ning et al., ICCV 2021, equation 12",
+        "entropy_images:EntropyImages",
+    ),
+    "adversarial": _selector(
+        "whole frames that the discriminator tells best from the source",
+        "Ning et al., ICCV 2021, equation 13",
+        "adversarial:Adversarial",
+    ),
+    "aada": _selector(
+        "whole frames unlike the source and of high entropy",
+        "Su et al., WACV 2020; Ning et al., ICCV 2021, equation 14",
+        "aada:Aada",
+    ),
+    "multi_anchor": _selector(
+        "whole frames furthest from the anchors of the source's features",
+        "MADA, Ning et al., ICCV 2021",
+        "multi_anchor:MultiAnchor",
+    ),
+    "diverse_images": _selector(
+        "multi_anchor's frames that are no near-duplicates and no neighbours of one drive",
+        "ours, on MADA",
+        "multi_anchor:MultiAnchor",
+        config="multi_anchor:DiverseImagesConfig",
     ),
 }
 
+# Selectors that ask for whole frames; the others ask for single pixels.
+IMAGE_SELECTORS = ("random_images", "entropy_images", "adversarial", "aada", "multi_anchor", "diverse_images")
+
 BENCHES = {
+    "mada": Entry(
+        "whole frames: the ablation M(0) to M(4) and M(u), sweeps over anchors, budgets and selectors",
+        "Ning et al., ICCV 2021, tables 3 to 5, figure 4",
+        "frugalseg.workflow.bench_mada:mada",
+    ),
     "point_da": Entry(
         "point supervision: self-training, random and active cells, full labeling, and the ablation over K",
         "Pan et al., Labeling Where Adapting Fails, tables 1 to 3",

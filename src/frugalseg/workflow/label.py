@@ -22,7 +22,7 @@ from frugalseg.data.batches import human_masks
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.partial import write_partial
 from frugalseg.workflow.project import LEDGER, PARTIAL, QUESTIONS, Project
-from frugalseg.workflow.round_labels import round_inputs, write_round
+from frugalseg.workflow.round_labels import round_inputs, write_mask, write_round
 from frugalseg.workflow.rounds import chain, questions_and_answers
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -140,11 +140,16 @@ def _simulate(project: Project, selection: Path, careless: OracleConfig, folder:
     for frame in target:
         if frame.key not in by_key:
             continue
-        truth_HW = reader.read(frame)
-        replies = oracle.answer(by_key[frame.key], truth_HW)
-        said_HW = fold(by_key[frame.key], replies, (frame.height, frame.width)).label
-        wrong += int((said_HW != truth_HW)[said_HW != IGNORE].sum())
-        answers += replies
+        truth_HW, points = reader.read(frame), [query for query in by_key[frame.key] if query.point is not None]
+        if points:
+            replies = oracle.answer(points, truth_HW)
+            said_HW = fold(points, replies, (frame.height, frame.width)).label
+            wrong += int((said_HW != truth_HW)[said_HW != IGNORE].sum())
+            answers += replies
+        for query in by_key[frame.key]:
+            if query.point is None:
+                answers.append(oracle.answer_image(query))
+                write_mask(folder, frame.key, truth_HW)
     ledger = Ledger.of(write_round(project, selection, answers, folder), answers)
     verdicts = {str(verdict): sum(answer.verdict is verdict for answer in answers) for verdict in Verdict}
     spent = {"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "verdicts": verdicts, "wrong": wrong}

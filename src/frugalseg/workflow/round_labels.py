@@ -7,13 +7,17 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from frugalseg.annotation.annotators import Annotators
 from frugalseg.annotation.answers import by_frame, fold
-from frugalseg.core.records import Answer, Query
+from frugalseg.core.codec import read_label_png, write_label_png
+from frugalseg.core.records import Answer, Query, Verdict
 from frugalseg.core.runs import RunInfo
 from frugalseg.core.table import read_records, write_records
 from frugalseg.data.partial import write_partial
-from frugalseg.workflow.project import ANNOTATORS, ANSWERS, PARTIAL, QUESTIONS, Project
+from frugalseg.workflow.project import ANNOTATORS, ANSWERS, MASKS, PARTIAL, QUESTIONS, Project
 from frugalseg.workflow.rounds import EARLIER, chain, questions_and_answers
 
 
@@ -27,15 +31,20 @@ def round_inputs(project: Project, selection: Path) -> dict[str, Path]:
 def write_round(project: Project, selection: Path, answers: list[Answer], folder: Path) -> list[Query]:
     """Write the answers to the questions of `selection`, in the order they came, folded with all answers before.
 
-    About a pixel that was answered twice the last answer counts. Returns the questions of this round.
+    About a pixel that was answered twice the last answer counts. The masks of this round's answers lie in `folder`
+    already (`write_mask`). Returns the questions of this round.
     """
     run = project.run(str(selection))
-    before = questions_and_answers(chain(run.input(EARLIER)) if run.has_input(EARLIER) else ())
+    earlier = chain(run.input(EARLIER)) if run.has_input(EARLIER) else []
+    before = questions_and_answers(earlier)
     queries = list(read_records(selection / QUESTIONS, Query))
+    masks = mask_files(earlier) | _mask_files(folder, queries, answers)
     groups = by_frame([*before[0], *queries], [*before[1], *answers])
     for frame in project.manifest("target"):
         asked, replies = groups.get(frame.key, ([], []))
-        write_partial(folder / PARTIAL, fold(asked, replies, (frame.height, frame.width), frame.key))
+        size_HW = (frame.height, frame.width)
+        label = fold(asked, replies, size_HW, frame.key, lambda query: read_label_png(masks[query]))
+        write_partial(folder / PARTIAL, label)
     write_records(folder / ANSWERS, answers, Answer)
     return queries
 
@@ -52,3 +61,24 @@ def annotators_of(labels: Iterable[RunInfo]) -> Annotators | None:
             here = Annotators.from_json(json.loads(path.read_text()), str(path))
             found = here if found is None else found + here
     return found
+
+
+def write_mask(folder: Path, key: str, mask_HW: NDArray[np.uint8]) -> None:
+    """Keep a frame's mask (class ids) in a label stage's folder."""
+    path = folder / MASKS / f"{key}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_label_png(path, mask_HW)
+
+
+def mask_files(labels: Iterable[RunInfo]) -> dict[str, Path]:
+    """Return the mask of each query of these label stages that was answered by one."""
+    found: dict[str, Path] = {}
+    for run in labels:
+        found |= _mask_files(run.folder, *questions_and_answers([run]))
+    return found
+
+
+def _mask_files(folder: Path, queries: Iterable[Query], answers: Iterable[Answer]) -> dict[str, Path]:
+    keys = {query.id: query.key for query in queries}
+    masked = [answer.query for answer in answers if answer.verdict is Verdict.MASK]
+    return {query: folder / MASKS / f"{keys[query]}.png" for query in masked if query in keys}

@@ -111,6 +111,13 @@ def asked_before(labels: Iterable[RunInfo]) -> dict[str, tuple[Asked, ...]]:
     return {key: tuple(points.values()) for key, points in found.items()}
 
 
+def labelled_in_full(labels: Iterable[RunInfo]) -> frozenset[str]:
+    """Return the keys of the frames that these rounds have a mask of."""
+    queries, answers = questions_and_answers(labels)
+    masked = {answer.query for answer in answers if answer.verdict is Verdict.MASK}
+    return frozenset(query.key for query in queries if query.id in masked)
+
+
 def cost_model(project: Project, labels: Iterable[RunInfo] | None = None) -> ProjectCost:
     """Return what an answer costs, as far as `labels` (default: all label stages of the project) can tell.
 

@@ -1,6 +1,7 @@
 """`select`: one pass of the network over the target, and a selector turns the budget into questions.
 
-A share of them is the standing control (`control_slice.py`). Nothing is asked that an earlier round asked.
+Whole images are the business of `select_images.py`. Of questions about pixels a share is the standing control
+(`control_slice.py`). Nothing is asked that an earlier round asked.
 """
 
 from collections import defaultdict
@@ -14,17 +15,19 @@ from PIL import Image
 
 from frugalseg.acquisition.view import Asked, FrameView
 from frugalseg.annotation.oracle import near_edge
-from frugalseg.core.chance import key_hash, seed_for
-from frugalseg.core.config import Config, load_config
-from frugalseg.core.cost import Budget, CostModel
+from frugalseg.core.chance import key_hash
+from frugalseg.core.config import load_config
+from frugalseg.core.errors import ConfigError
 from frugalseg.core.records import Frame, Query
 from frugalseg.core.table import write_records
 from frugalseg.evaluation.surprise import Guess
 from frugalseg.workflow import catalog
+from frugalseg.workflow.asking import Asking
 from frugalseg.workflow.control_slice import ControlConfig, control_points, draw_control, mixed
 from frugalseg.workflow.project import GUESSES, MODEL, QUESTIONS, Project
-from frugalseg.workflow.rounds import EARLIER, asked_before, chain, cost_model, learned_from, own_model
+from frugalseg.workflow.rounds import asked_before, labelled_in_full
 from frugalseg.workflow.scoring import views
+from frugalseg.workflow.select_images import select_images
 from frugalseg.workflow.shelf import Shelf
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -34,22 +37,11 @@ SHARE = "control_share"
 
 @dataclass(frozen=True)
 class _Plan:
-    """Everything one selection needs. `earlier` is the label stage of the round before, `number` this round's."""
+    """Everything one selection of points needs: who asks, which frames are left, how many questions are the control."""
 
-    project: Project
-    strategy: str
-    config: Config
-    budget: Budget
-    cost: CostModel
+    asking: Asking
+    frames: tuple[Frame, ...]
     control: int
-    start: Path
-    earlier: Path | None
-    number: int
-    seed: int
-
-    @property
-    def frames(self) -> tuple[Frame, ...]:
-        return self.project.manifest("target").frames
 
 
 def select(
@@ -64,38 +56,37 @@ def select(
         BudgetError: the budget cannot be read or buys nothing.
     """
     strategy = strategy or project.settings.strategy
-    parsed = Budget.parse(budget or project.settings.budget)
     overrides = [text for text in options.overrides if not _is_share(text)]
     config = project.stage_config("selector", strategy, options.config, overrides)
-    if start is None:
-        start = own_model(project) or project.latest_model()
-    earlier = learned_from(start)
-    labels, frames = chain(earlier), len(project.manifest("target"))
-    cost = cost_model(project, labels)
-    total = parsed.total_points(frames, cost.model)
-    share = _control_share(project, options)
-    number = len(labels) + 1
-    # each round draws anew: the same draw from nearly the same pixels would land beside the old points
-    seed = project.settings.seed if number == 1 else seed_for(project.settings.seed, "round", number)
-    control = control_points(total, share, strategy)
-    plan = _Plan(project, strategy, config, parsed, cost.model, control, start, earlier, number, seed)
-    found = {
-        "round": number,
-        "points": total,
-        "control_points": control,
-        "human_seconds_planned": parsed.human_seconds(frames, cost.model),
-        "cost": cost.facts,
-    }
-    inputs = {"target": project.manifest_folder("target"), "model": start / MODEL}
-    inputs |= {EARLIER: earlier} if earlier is not None else {}
-    settings = {"strategy": strategy, "budget": str(parsed), SHARE: share, **config.model_dump(mode="json")}
+    asking = Asking.begin(project, strategy, config, budget, start)
+    if strategy in catalog.IMAGE_SELECTORS:
+        if overrides != list(options.overrides):
+            raise ConfigError(
+                f"{SHARE}: {strategy} asks for whole images, of which a tenth is too few to compare with. "
+                "Leave it out; a second series of random_images is the control (control = true in project.toml)."
+            )
+        return select_images(asking, options)
+    return _select_points(asking, options)
+
+
+def _select_points(asking: Asking, options: Options) -> StageResult:
+    labelled = labelled_in_full(asking.labels)
+    frames = tuple(frame for frame in asking.project.manifest("target") if frame.key not in labelled)
+    cost = asking.cost.model
+    total, share = asking.budget.total_points(len(frames), cost), _control_share(asking.project, options)
+    plan = _Plan(asking, frames, control_points(total, share, asking.strategy))
+    found = asking.facts(asking.budget.human_seconds(len(frames), cost))
+    found |= {"points": total, "control_points": plan.control}
+    settings = {**asking.settings, SHARE: share}
     if options.dry_run:
-        return StageResult(f"select-{strategy}", None, {**found, "config": settings})
+        return StageResult(asking.name, None, {**found, "config": settings})
 
     def work(folder: Path) -> dict[str, Any]:
         return {**found, **_select(plan, folder, options)}
 
-    return run_stage(project, f"select-{strategy}", inputs, settings, work, options, seed=project.settings.seed)
+    return run_stage(
+        asking.project, asking.name, asking.inputs, settings, work, options, seed=asking.project.settings.seed
+    )
 
 
 def _is_share(override: str) -> bool:
@@ -109,18 +100,20 @@ def _control_share(project: Project, options: Options) -> float:
 
 
 def _select(plan: _Plan, folder: Path, options: Options) -> dict[str, Any]:
-    frames, before = plan.frames, asked_before(chain(plan.earlier))
-    control = draw_control(frames, plan.control, before, plan.cost, plan.seed)
+    asking, frames, cost = plan.asking, plan.frames, plan.asking.cost.model
+    before = asked_before(asking.labels)
+    control = draw_control(frames, plan.control, before, cost, asking.seed)
     taken = dict(before)
     for query in control:
         assert query.point is not None  # random_points asks about points
         taken[query.key] = (*taken.get(query.key, ()), Asked(query.point, None))
-    left = plan.budget.less(len(control), len(frames), plan.cost) if control else plan.budget
-    selector = catalog.entry("selector", plan.strategy).load()(plan.config, left, len(frames), plan.cost, plan.seed)
+    left = asking.budget.less(len(control), len(frames), cost) if control else asking.budget
+    entry = catalog.entry("selector", asking.strategy)
+    selector = entry.load()(asking.config, left, len(frames), cost, asking.seed)
     shown = {frame.key for frame in sorted(frames, key=lambda frame: key_hash(frame.key))[:SHOWN_FRAMES]}
     entropies: dict[str, float] = {}
     with Shelf(folder) as shelf:
-        for number, view in enumerate(views(plan.start / MODEL, frames, selector.needs, taken), 1):
+        for number, view in enumerate(views(asking.start / MODEL, frames, selector.needs, taken), 1):
             selector.see(view)
             if number % 100 == 0:
                 options.say(f"select {number}/{len(frames)}")
@@ -129,7 +122,7 @@ def _select(plan: _Plan, folder: Path, options: Options) -> dict[str, Any]:
             if view.key in shown:
                 _keep_entropy(folder, view)
         queries = mixed(selector.finish(), control)
-        write_records(folder / GUESSES, _guesses(queries, shelf, plan.cost.boundary_px), Guess)
+        write_records(folder / GUESSES, _guesses(queries, shelf, cost.boundary_px), Guess)
     write_records(folder / QUESTIONS, queries, Query)
     return {
         "questions": len(queries),

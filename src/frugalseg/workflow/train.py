@@ -20,6 +20,7 @@ from frugalseg.models.store import load_model, save_model
 from frugalseg.training.domain_data import DomainData, Human
 from frugalseg.training.loop import train
 from frugalseg.training.memory import keep_freed_memory, peak_memory
+from frugalseg.training.method import Keeps
 from frugalseg.training.progress import TrainingLog
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow import catalog
@@ -159,6 +160,8 @@ class _Training:
         finally:
             log.close()
         save_model(folder / MODEL, network, self._extra())
+        if isinstance(method, Keeps):
+            method.keep(folder)
         summaries = _summaries(folder)
         _sweep(folder)
         parameters = sum(parameter.numel() for parameter in network.parameters())

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,6 +57,19 @@ def test_a_batch_holds_both_domains(pools: tuple[FramePool, FramePool]) -> None:
     assert batch.source_labels.shape == (2, 16, 24)
     assert batch.target_images is not None and batch.target_images.dtype == torch.float32
     assert batch.target_labels is None and batch.target_provenance is None
+
+
+def test_selected_frames_come_beside_the_others_and_change_nothing_about_them(
+    tiny_city: ModuleType, pools: tuple[FramePool, FramePool]
+) -> None:
+    chosen = labelled(tiny_city, FramePool(pools[1].frames[:2]))
+    batch, without = (batches(pools, selected=selected).batch(3) for selected in (chosen, None))
+    assert batch.selected_images is not None and batch.selected_images.shape == (2, 3, 16, 24)
+    assert batch.selected_labels is not None and batch.selected_labels.shape == (2, 16, 24)
+    assert {*batch.keys[4:]} == {frame.key for frame in chosen.frames}, "each once an epoch"
+    assert same(without, replace(batch, selected_images=None, selected_labels=None, keys=batch.keys[:4]))
+    alone = batches((None, None), selected=chosen).batch(3)
+    assert alone.target_images is None and torch.equal(alone.selected_images, batch.selected_images)
 
 
 def test_one_domain_alone(pools: tuple[FramePool, FramePool]) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from frugalseg.models.network import Outputs
-from frugalseg.training.adversarial import AdversarialConfig, Adversary, Discriminator, count_outputs
+from frugalseg.training.adversarial import KINDS, AdversarialConfig, Adversary, Discriminator, count_outputs
 from frugalseg.training.learner import Learner, NonFiniteLoss
 from frugalseg.training.losses import entropy_NCHW
 
@@ -59,14 +59,21 @@ def judged(adversary: Adversary, source: Outputs, target: Outputs) -> tuple[torc
     return adversary.judge(target)
 
 
-def test_the_discriminator_is_the_papers() -> None:
-    discriminator = Discriminator(19)
+@pytest.mark.parametrize(
+    ("kind", "side", "between"),
+    [  # AdaptSegNet, section 4.2; MADA, section 4.2: "ReLU ... the fourth one is followed by a leaky ReLU"
+        ("adaptsegnet", 4, [nn.LeakyReLU] * 4),
+        ("mada", 3, [nn.ReLU, nn.ReLU, nn.ReLU, nn.LeakyReLU]),
+    ],
+)
+def test_a_discriminator_is_its_papers(kind: str, side: int, between: list[type]) -> None:
+    discriminator = Discriminator(19, kind=kind)
     convolutions = [layer for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]
     assert [layer.out_channels for layer in convolutions] == [64, 128, 256, 512, 1]
-    assert all(layer.kernel_size == (4, 4) and layer.stride == (2, 2) for layer in convolutions)
-    between = [layer for layer in discriminator.layers if not isinstance(layer, nn.Conv2d)]
-    assert [type(layer) for layer in between] == [nn.LeakyReLU] * 4 and between[0].negative_slope == 0.2
-    weights = 16 * (19 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512) + 64 + 128 + 256 + 512 + 1
+    assert all(layer.kernel_size == (side, side) and layer.stride == (2, 2) for layer in convolutions)
+    others = [layer for layer in discriminator.layers if not isinstance(layer, nn.Conv2d)]
+    assert [type(layer) for layer in others] == between and others[-1].negative_slope == 0.2
+    weights = side**2 * (19 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512) + 64 + 128 + 256 + 512 + 1
     assert sum(weight.numel() for weight in discriminator.parameters()) == weights
 
 
@@ -74,10 +81,13 @@ def test_the_discriminator_is_the_papers() -> None:
     ("size", "grid"),
     [((64, 96), (2, 3)), ((32, 32), (1, 1)), ((16, 24), (1, 1)), ((1, 1), (1, 1)), ((8, 100), (1, 12))],
 )
-def test_maps_of_any_size_can_be_judged(size: tuple[int, int], grid: tuple[int, int]) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_maps_of_any_size_can_be_judged(size: tuple[int, int], grid: tuple[int, int], kind: str) -> None:
     maps = torch.rand(2, 3, *size, requires_grad=True)
-    answer = Discriminator(3, 4)(maps)
+    answer = Discriminator(3, 4, kind)(maps)
     answer.sum().backward()
+    if kind == "mada":  # 3x3 convolutions round an odd side up, 4x4 ones down
+        grid = tuple(math.ceil(max(1.0, 32 / min(size)) * length / 32) for length in size)
     assert answer.shape == (2, 1, *grid)
     assert maps.grad is not None and bool(maps.grad.abs().sum() > 0)
 
@@ -108,10 +118,11 @@ def naive_game(adversary: Adversary, source: Outputs, target: Outputs, maps: str
     return by_logits, by_weights, total
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("maps", MAPS)
-def test_both_sides_equal_a_naive_game(make: Any, maps: str, count: int) -> None:
-    adversary = make(count, maps)
+def test_both_sides_equal_a_naive_game(make: Any, maps: str, count: int, kind: str) -> None:
+    adversary = make(count, maps, discriminator=kind)
     adversary.discriminators.double()
     source, target = (outputs(seed, count, dtype=torch.float64) for seed in (0, 1))
     by_logits, by_weights, expected = naive_game(adversary, source, target, maps)

@@ -25,12 +25,16 @@ def test_settings_are_ones_that_training_takes(name: str) -> None:
 
 def test_a_methods_own_settings_are_ones_that_it_takes() -> None:
     given = [(name, method) for name in presets() for method in load_preset(name).own]
-    assert given == [("point_da_paper", "point_da")]
+    assert given == [("mada_paper", "adaptsegnet"), ("point_da_paper", "point_da")]
+    configs = []
     for name, method in given:
         preset = load_preset(name)
         config = load_config(METHODS[method].load_config(), overrides=preset.overrides_of(method))
         assert {key: getattr(config, key) for key in preset.settings_of(method)} == preset.settings_of(method)
         assert preset.overrides_of("source_only") == preset.overrides, "nobody else's"
+        configs.append(config)
+    warm_up, config = configs
+    assert (warm_up.discriminator, warm_up.adv_weight, warm_up.discriminator_width) == ("mada", 0.01, 64)
     assert (config.human_term, config.adv_weight, config.aux_adv_weight) == ("merged", 1e-3, 2e-4)
     assert (config.aux_seg_weight, config.discriminator_lr, config.pseudo_labels) == (0.1, 1e-4, "cells")
 

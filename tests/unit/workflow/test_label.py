@@ -12,7 +12,7 @@ from frugalseg.cli.main import run
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.cost import CostModel
 from frugalseg.core.errors import ConfigError
-from frugalseg.core.records import Answer, Point, Query, QueryKind, Verdict
+from frugalseg.core.records import Answer, Point, Provenance, Query, QueryKind, Verdict
 from frugalseg.core.table import read_records, write_records
 from frugalseg.data.batches import PartialLabelFolder
 from frugalseg.data.labels import LabelReader
@@ -77,7 +77,7 @@ def test_every_verdict_and_every_mistake_is_counted(project: Project) -> None:
     ledger = json.loads((done.where / LEDGER).read_text())
     verdicts = Counter(str(answer.verdict) for _, answer in replies)
     assert ledger["verdicts"] == {str(verdict): verdicts[str(verdict)] for verdict in Verdict}
-    assert all(ledger["verdicts"].values()), "each of them came up"
+    assert all(n for verdict, n in ledger["verdicts"].items() if verdict != "mask"), "each about a pixel came up"
     wrong = sum(answer.class_id not in (None, truth) for truth, answer in replies)
     assert ledger["wrong"] == done.found["wrong"] == wrong > 0
     labelled = [PartialLabelFolder(done.where / PARTIAL)(frame)[0] for frame in project.manifest("target")]
@@ -113,3 +113,45 @@ def test_a_round_without_a_question_labels_nothing_and_costs_nothing(project: Pr
     assert (done.found["answers"], done.found["human_seconds"]) == (0, 0)
     assert cells_by_key(done.where) == {}
     assert label_nothing(project, Options(quiet=True)).done_before
+
+
+def ask_images(project: Project, keys: list[str], earlier: Path | None = None) -> Path:
+    """Make a round that asks for whole images, and return its folder."""
+
+    def ask(folder: Path) -> dict[str, int]:
+        write_records(folder / QUESTIONS, [Query(f"i-{key}", key, QueryKind.IMAGE, "test", 0.0) for key in keys], Query)
+        return {"questions": len(keys)}
+
+    inputs = {"earlier": earlier} if earlier else {}
+    return run_stage(project, "select-images", inputs, {"keys": keys}, ask, Options(quiet=True)).where
+
+
+def test_whole_images_come_back_as_masks_and_stay_through_later_rounds(project: Project) -> None:
+    keys = [frame.key for frame in project.manifest("target")]
+    reader = LabelReader(project.manifest("target").classes, project.classes)
+    first = label(project, True, ask_images(project, keys[:1]), Options(quiet=True))
+    second = label(project, True, ask_images(project, keys[1:2], first.where), Options(quiet=True))
+    for frame, known in zip(project.manifest("target"), (True, True, False), strict=True):
+        label_HW, provenance_HW = PartialLabelFolder(second.where / PARTIAL)(frame)
+        truth_HW = reader.read(frame)
+        assert (label_HW == (truth_HW if known else IGNORE)).all()
+        assert {*provenance_HW[label_HW != IGNORE].tolist()} == ({Provenance.HUMAN_MASK} if known else set())
+    assert first.found["human_seconds"] == second.found["human_seconds"] == CostModel().image_s
+    assert (second.found["answers"], second.found["verdicts"]["mask"], second.found["wrong"]) == (1, 1, 0)
+
+
+def test_points_that_are_asked_after_a_whole_image_stand_over_it(project: Project) -> None:
+    key = project.manifest("target").frames[0].key
+    images = label(project, True, ask_images(project, [key]), Options(quiet=True))
+
+    def ask(folder: Path) -> dict[str, int]:
+        write_records(folder / QUESTIONS, [Query("p", key, QueryKind.POINT, "test", 0.0, Point(3, 4))], Query)
+        return {"questions": 1}
+
+    points = run_stage(project, "select-points", {"earlier": images.where}, {}, ask, Options(quiet=True)).where
+    frame = project.manifest("target").by_key[key]
+    _, provenance_HW = PartialLabelFolder(
+        label(project, True, points, Options(overrides=("ambiguous_rate=0",), quiet=True)).where / PARTIAL
+    )(frame)
+    assert provenance_HW[3, 4] == Provenance.HUMAN_POINT and (provenance_HW == Provenance.HUMAN_POINT).sum() == 1
+    assert (provenance_HW == Provenance.HUMAN_MASK).sum() > SIZE_HW[0] * SIZE_HW[1] / 2

@@ -1,0 +1,190 @@
+"""multi_anchor, diverse_images: the frames furthest from what the source shows (MADA, Ning et al., ICCV 2021).
+
+K-means on the source's image vectors gives K anchors (equations 2 and 3); a target image is as far from the source as
+from its nearest anchor (equation 5); the furthest are asked. (Algorithm 1 says "smallest"; the paper's text, its public
+code and its successor take the furthest.)
+
+Differs: distances are averaged over the classes that image and anchor share, for absent classes are no zeros
+(`paper_zeros` for the letter). `target_weight` adds the distance to the nearest anchor of the target itself, as MADA's
+successor does. The furthest images are often neighbours of one drive that say the same thing; `gap_frames` and `apart`
+keep the choices from each other, and diverse_images is multi_anchor with both.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from frugalseg.acquisition.images import SOURCE, VECTORS, ImageView, Opinion, by_score, stacked
+from frugalseg.core.anchors import Anchors, ImageVectors, Start, as_anchors, distances, fit_anchors, nearest
+from frugalseg.core.chance import key_hash, seed_for
+from frugalseg.core.config import Config
+from frugalseg.core.errors import DataError
+
+PAIRED = 1000  # images among which the spread of distances is measured
+LIMITS = (1.0, 0.5, 0.25, 0.125, 0.0)  # shares of the wanted spacing that are tried in turn
+
+
+class MultiAnchorConfig(Config):
+    """Settings of multi_anchor; the defaults are the paper's."""
+
+    strategy: ClassVar[str] = "multi_anchor"
+
+    anchors: int = Field(10, ge=1, description="K, anchors of the source")
+    iterations: int = Field(20, ge=1, description="rounds of K-means at most")
+    start: Start = Field("k-means++", description="first anchors: spread out by k-means++, or drawn uniformly")
+    paper_zeros: bool = Field(
+        False, description="absent classes as zeros, as the paper has it; otherwise they take no part"
+    )
+    right_only: bool = Field(
+        False, description="source features only where the network predicts the ground truth, as in the public code"
+    )
+    target_weight: float = Field(
+        0.0, ge=0, description="weight of the distance to the target's own anchors; 0 = the source's only, 1 = MADAv2"
+    )
+    gap_frames: int = Field(
+        0, ge=0, description="chosen frames of one drive have so many frames between them; 0 = may be neighbours"
+    )
+    apart: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="chosen images are no pair among this share of all pairs, the closest; 0 = may be alike",
+    )
+
+
+class DiverseImagesConfig(MultiAnchorConfig):
+    """Settings of diverse_images: multi_anchor's, with other defaults."""
+
+    strategy: ClassVar[str] = "diverse_images"
+
+    gap_frames: int = Field(
+        10, ge=0, description="chosen frames of one drive have so many frames between them; 0 = may be neighbours"
+    )
+    apart: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="chosen images are no pair among this share of all pairs, the closest; 0 = may be alike",
+    )
+
+
+class MultiAnchor:
+    """The images furthest from the source's anchors, apart from each other if wanted; the distance is the score."""
+
+    chance: ClassVar[bool] = True  # the first anchors
+    needs: ClassVar[frozenset[str]] = frozenset({VECTORS, SOURCE})
+
+    def __init__(self, config: MultiAnchorConfig) -> None:
+        self.config, self.name = config, config.strategy
+
+    def judge(self, views: Sequence[ImageView], total: int, seed: int, source: ImageVectors | None) -> Opinion:
+        """Fit the anchors and measure every image's distance.
+
+        Raises:
+            DataError: no source vectors, or none with a class.
+        """
+        if source is None:
+            raise DataError(f"{self.name}: it compares with the source, whose image vectors are missing.")
+        target = stacked(views)
+        if self.config.paper_zeros:
+            source, target = source.zeros_for_absent, target.zeros_for_absent
+        anchors = self._fit(source, seed_for(seed, "source"))
+        apart_N, anchor_N = nearest(target, anchors)
+        score_N = finite(apart_N)
+        if self.config.target_weight:
+            own_N, _ = nearest(target, self._fit(target, seed_for(seed, "target")))
+            score_N = score_N + self.config.target_weight * finite(own_N)
+        order = by_score(views, score_N)
+        if self.config.gap_frames or self.config.apart:
+            order = spaced(views, order, total, target, self.config.gap_frames, self.config.apart)
+        return Opinion(score_N, order, anchor_N, anchors, target)
+
+    def _fit(self, images: ImageVectors, seed: int) -> Anchors:
+        config = self.config
+        return fit_anchors(images, config.anchors, config.iterations, seed, config.start)
+
+
+def finite(apart_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return distances where what shares no class with any anchor counts as far as the furthest that does."""
+    known_N = np.isfinite(apart_N)
+    return np.where(known_N, apart_N, apart_N[known_N].max(initial=0.0))
+
+
+def spaced(
+    views: Sequence[ImageView],
+    order: Sequence[int],
+    total: int,
+    images: ImageVectors,
+    gap_frames: int,
+    apart: float,
+) -> list[int]:
+    """Return the first `total` of `order` that keep apart from each other and from the images asked earlier.
+
+    Too near is at most `gap_frames` places away in the same drive, or closer than all but the share `apart` of pairs.
+    When all that are left are too near, half of both is enough, and so on; so a longer list begins with a shorter one.
+    """
+    crowd = _Crowd(views, images)
+    for number, view in enumerate(views):
+        if view.asked:
+            crowd.join(number)
+    limit, found, waiting = pair_limit(images, apart), list[int](), list(order)
+    for share in LIMITS:
+        passed = []
+        for number in waiting:
+            if len(found) == total:
+                return found
+            if crowd.near(number, share * gap_frames, share * limit):
+                passed.append(number)
+            else:
+                found.append(number)
+                crowd.join(number)
+        waiting = passed
+    return found
+
+
+def pair_limit(images: ImageVectors, share: float) -> float:
+    """Return the distance that a share of all pairs of images stays below; of at most PAIRED images."""
+    if not share:
+        return 0.0
+    hashed = sorted(range(len(images)), key=lambda number: key_hash(images.keys[number]))[:PAIRED]
+    some = images.where(np.isin(np.arange(len(images)), hashed))
+    apart_NN = distances(some, as_anchors(some))
+    pairs = apart_NN[np.triu_indices(len(some), 1)]
+    pairs = pairs[np.isfinite(pairs)]
+    return float(np.quantile(pairs, share)) if len(pairs) else 0.0
+
+
+class _Crowd:
+    """The chosen images, and how far every image is from the nearest of them, in features and in its drive."""
+
+    def __init__(self, views: Sequence[ImageView], images: ImageVectors) -> None:
+        self._images = images
+        self._places_N, self._drives_N = places(views)
+        self._apart_N = np.full(len(views), np.inf)
+        self._between_N = np.full(len(views), np.inf)
+
+    def join(self, number: int) -> None:
+        """Choose an image."""
+        one = as_anchors(self._images, [number])
+        self._apart_N = np.minimum(self._apart_N, distances(self._images, one)[:, 0])
+        between_N = np.abs(self._places_N - self._places_N[number]) - 1.0
+        other_N = self._drives_N != self._drives_N[number]
+        self._between_N = np.minimum(self._between_N, np.where(other_N, np.inf, between_N))
+
+    def near(self, number: int, gap_frames: float, limit: float) -> bool:
+        """Return whether fewer frames lie between an image and a chosen one, or it is closer in features."""
+        return bool(self._between_N[number] < gap_frames or self._apart_N[number] < limit)
+
+
+def places(views: Sequence[ImageView]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each view's place among those of its drive, by index and then key, and the drive's number."""
+    numbers = {name: number for number, name in enumerate(sorted({view.sequence for view in views}))}
+    drives_N = np.array([numbers[view.sequence] for view in views], np.int64)
+    place_N = np.zeros(len(views), np.int64)
+    for drive in range(len(numbers)):
+        members = sorted(np.flatnonzero(drives_N == drive).tolist(), key=lambda n: (views[n].index, views[n].key))
+        place_N[members] = np.arange(len(members))
+    return place_N, drives_N
