@@ -1,0 +1,62 @@
+"""Warping labels and pictures along a flow, and how well the warped picture fits.
+
+Legend: H x W pixels, C classes and one more channel for IGNORE. Wherever a flow is marked the label is IGNORE: what
+comes into view is not guessed.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from frugalseg.core.classes import IGNORE
+from frugalseg.propagation.flow import Flow, pick_nearest, places
+
+WINDOW_PX = 5  # side of the square that an error is averaged over; single pixels are mostly noise
+
+
+def warp_nearest(label_HW: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
+    """Return class ids as seen from the target, each from the nearest pixel; IGNORE where the flow is marked."""
+    return pick_nearest(label_HW, flow, IGNORE)
+
+
+def one_hot(label_HW: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
+    """Return H x W x (C + 1): 1 in the channel of each pixel's class, the last channel for IGNORE."""
+    return np.eye(classes + 1, dtype=np.float32)[np.minimum(label_HW, classes)]
+
+
+def warp_soft(soft_HWC: NDArray[np.float32], flow: Flow) -> NDArray[np.float32]:
+    """Return class shares as seen from the target, read between pixels; all IGNORE where the flow is marked."""
+    columns_HW, rows_HW = places(flow.px_HW2)
+    moved_HWC = np.asarray(
+        cv2.remap(soft_HWC, columns_HW, rows_HW, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
+    moved_HWC[~flow.valid_HW] = 0.0
+    moved_HWC[~flow.valid_HW, -1] = 1.0
+    return moved_HWC
+
+
+def harden(soft_HWC: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the class with the largest share; the smallest id among equals, IGNORE if that channel's is largest."""
+    ids_HW: NDArray[np.uint8] = soft_HWC.argmax(axis=2).astype(np.uint8)
+    ids_HW[ids_HW == soft_HWC.shape[2] - 1] = IGNORE
+    return ids_HW
+
+
+def warp_picture(rgb_HWC: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
+    """Return a picture as seen from the target, bilinear; the outermost pixels are repeated where flow is marked."""
+    moved = cv2.remap(rgb_HWC, *places(flow.px_HW2), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.uint8)
+
+
+def photometric_error(
+    target_HWC: NDArray[np.uint8], source_HWC: NDArray[np.uint8], flow: Flow, window_px: int = 1
+) -> NDArray[np.float32]:
+    """Return how far the warped source is from the target, H x W: Euclidean distance of RGB values 0–255 (equation 6).
+
+    With `window_px` above 1 it is averaged over a square of that side. Infinite where the flow is marked.
+    """
+    difference_HWC = target_HWC.astype(np.float32) - warp_picture(source_HWC, flow)
+    error_HW = np.sqrt(np.einsum("hwc,hwc->hw", difference_HWC, difference_HWC))
+    if window_px > 1:
+        error_HW = np.asarray(cv2.blur(error_HW, (window_px, window_px), borderType=cv2.BORDER_REFLECT_101))
+    return np.where(flow.valid_HW, error_HW, np.float32(np.inf)).astype(np.float32, copy=False)
