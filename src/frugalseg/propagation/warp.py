@@ -60,3 +60,20 @@ def photometric_error(
     if window_px > 1:
         error_HW = np.asarray(cv2.blur(error_HW, (window_px, window_px), borderType=cv2.BORDER_REFLECT_101))
     return np.where(flow.valid_HW, error_HW, np.float32(np.inf)).astype(np.float32, copy=False)
+
+
+def edge_distance(label_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return each pixel's distance to the nearest pixel of another class, in pixels: 1 beside an edge.
+
+    IGNORE is a class here. Infinite where there is only one class.
+    """
+    beside_HW = np.zeros(label_HW.shape, np.bool_)
+    for axis in (0, 1):
+        here, there = (label_HW[:-1], label_HW[1:]) if axis == 0 else (label_HW[:, :-1], label_HW[:, 1:])
+        differs = here != there
+        for side, part in ((slice(None, -1), differs), (slice(1, None), differs)):
+            beside_HW[(side, slice(None)) if axis == 0 else (slice(None), side)] |= part
+    if not beside_HW.any():
+        return np.full(label_HW.shape, np.inf, np.float32)
+    away_HW: NDArray[np.uint8] = (~beside_HW).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(away_HW, cv2.DIST_L2, 5), np.float32) + np.float32(1)

@@ -5,7 +5,15 @@ import pytest
 
 from frugalseg.core.classes import IGNORE
 from frugalseg.propagation.flow import Flow
-from frugalseg.propagation.warp import harden, one_hot, photometric_error, warp_nearest, warp_picture, warp_soft
+from frugalseg.propagation.warp import (
+    edge_distance,
+    harden,
+    one_hot,
+    photometric_error,
+    warp_nearest,
+    warp_picture,
+    warp_soft,
+)
 
 LABEL = np.array([[0, 1, 2, IGNORE], [1, 1, 2, 2], [0, 0, 0, 2]], np.uint8)
 
@@ -74,3 +82,24 @@ def test_warp_picture_reads_between_pixels() -> None:
     source = np.zeros((3, 4, 3), np.uint8)
     source[:, 2] = 100
     assert warp_picture(source, uniform(0.5, 0))[1, :, 0].tolist() == [0, 50, 50, 0]
+
+
+def test_edge_distance_against_a_naive_loop() -> None:
+    label = np.zeros((12, 15), np.uint8)
+    label[3:8, 4:10], label[9, 2] = 1, IGNORE
+    edges = [
+        (r, c)
+        for r in range(12)
+        for c in range(15)
+        if any(
+            0 <= r + dr < 12 and 0 <= c + dc < 15 and label[r, c] != label[r + dr, c + dc]
+            for dr, dc in ((0, 1), (1, 0), (0, -1), (-1, 0))
+        )
+    ]
+    naive = [[1 + min(np.hypot(r - a, c - b) for a, b in edges) for c in range(15)] for r in range(12)]
+    assert np.abs(edge_distance(label) - naive).max() < 0.2  # OpenCV's 5 x 5 mask approximates
+    assert (edge_distance(label)[3, 4:10] == 1).all()
+
+
+def test_a_frame_of_one_class_has_no_edge() -> None:
+    assert np.isinf(edge_distance(np.full((3, 4), 2, np.uint8))).all()
