@@ -137,10 +137,15 @@ def one_sided(
             yield from ((case, video.labels[number]) for case in cases)
             continue
         anchor = Anchor(video.pictures[number], video.labels[number])
-        carried = Carried(anchor, neighbours, row.recursion, video.classes)
+        carried = Carried(anchor, neighbours, row.recursion, video.classes, extend=True)
         for case in cases:
             label = carried.advance(video.pictures[case.target])
-            yield case, fuse(carried.chain.warps(motion), video.classes, scale).label_HW if row.direct else label
+            yield (
+                case,
+                fuse(carried.chain.here.warps(motion), video.classes, scale, extend=True).label_HW
+                if row.direct
+                else label,
+            )
 
 
 def two_sided(
@@ -155,8 +160,8 @@ def two_sided(
             side = 1 if case.target > number else -1
             for index in range(number + side, case.target + side, side):
                 chain.advance(video.pictures[index])
-            warps += chain.warps(motion if row.direct else None)
-        yield case, fuse(warps, video.classes, scale).label_HW
+            warps += chain.here.warps(motion if row.direct else None)
+        yield case, fuse(warps, video.classes, scale, extend=True).label_HW
 
 
 def check(row: Row, miou: dict[int, float]) -> list[str]:

@@ -45,27 +45,14 @@ class Anchor:
             )
 
 
-class Chain:
-    """The way from an anchor over neighbouring frames; memory does not grow with its length.
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """A frame that an anchor's label has been brought to: the composed flow from it to the anchor, `steps` frames."""
 
-    `steps` frames away now, at `picture`; `flow` leads from there to the anchor.
-    """
-
-    def __init__(self, anchor: Anchor, neighbours: Neighbours) -> None:
-        self.anchor, self.picture, self.steps = anchor, anchor.picture, 0
-        self.flow = Flow.still(anchor.picture.size_HW)
-        self._neighbours = neighbours
-
-    def advance(self, picture: Picture) -> Flow:
-        """Go on to the next frame and return the flow from it to the frame before.
-
-        Raises:
-            DataError: its size is another.
-        """
-        step = self._neighbours.flow(picture, self.picture)
-        self.flow = compose(step, self.flow)
-        self.picture, self.steps = picture, self.steps + 1
-        return step
+    anchor: Anchor
+    picture: Picture
+    flow: Flow
+    steps: int
 
     def warp(self) -> Warp:
         """Return the anchor's label with the composed flow."""
@@ -78,31 +65,52 @@ class Chain:
         """
         if direct is None:
             return (self.warp(),)
-        straight = direct.flow(self.picture, self.anchor.picture, self.flow)
-        return self.warp(), self._warp(straight)
+        return self.warp(), self._warp(direct.flow(self.picture, self.anchor.picture, self.flow))
 
     def _warp(self, flow: Flow) -> Warp:
         error_HW = photometric_error(self.picture.rgb_HWC, self.anchor.picture.rgb_HWC, flow, WINDOW_PX)
         return Warp(self.anchor.label_HW, flow, error_HW)
 
 
-class Carried:
-    """A label carried along a chain by one of the recursions."""
+class Chain:
+    """The way from an anchor over neighbouring frames; memory does not grow with its length. `here` is its end."""
 
-    def __init__(self, anchor: Anchor, neighbours: Neighbours, recursion: Recursion, classes: int) -> None:
+    def __init__(self, anchor: Anchor, neighbours: Neighbours) -> None:
+        self.here = Reached(anchor, anchor.picture, Flow.still(anchor.picture.size_HW), 0)
+        self._neighbours = neighbours
+
+    def advance(self, picture: Picture) -> Flow:
+        """Go on to the next frame and return the flow from it to the frame before.
+
+        Raises:
+            DataError: its size is another.
+        """
+        before = self.here
+        step = self._neighbours.flow(picture, before.picture)
+        self.here = Reached(before.anchor, picture, compose(step, before.flow), before.steps + 1)
+        return step
+
+
+class Carried:
+    """A label carried along a chain by one of the recursions; `extend` as in `warp`."""
+
+    def __init__(
+        self, anchor: Anchor, neighbours: Neighbours, recursion: Recursion, classes: int, extend: bool = False
+    ) -> None:
         self.chain = Chain(anchor, neighbours)
         self.label_HW = anchor.label_HW
-        self._recursion = recursion
+        self._recursion, self._extend = recursion, extend
         self._soft_HWC = one_hot(anchor.label_HW, classes) if recursion is Recursion.SOFT else None
 
     def advance(self, picture: Picture) -> NDArray[np.uint8]:
         """Go on to the next frame and return its class ids, IGNORE where nothing is known."""
         step = self.chain.advance(picture)
         if self._soft_HWC is not None:
-            self._soft_HWC = warp_soft(self._soft_HWC, step)
+            self._soft_HWC = warp_soft(self._soft_HWC, step, self._extend)
             self.label_HW = harden(self._soft_HWC)
         elif self._recursion is Recursion.PAPER:
-            self.label_HW = warp_nearest(self.label_HW, step)
+            self.label_HW = warp_nearest(self.label_HW, step, self._extend)
         else:
-            self.label_HW = warp_nearest(self.chain.anchor.label_HW, self.chain.flow)
+            here = self.chain.here
+            self.label_HW = warp_nearest(here.anchor.label_HW, here.flow, self._extend)
         return self.label_HW

@@ -24,7 +24,9 @@ from frugalseg.propagation.flow import Flow, compose
 from frugalseg.propagation.fuse import Warp
 from frugalseg.propagation.warp import edge_distance
 
-FEATURES = ("error", "edge", "error_x_edge", "agree", "alone", "round_trip", "distance", "distance_x_edge")
+FEATURES = (
+    "error", "edge", "error_x_edge", "agree", "alone", "unseen", "round_trip", "distance", "distance_x_edge"
+)  # fmt: skip
 FAR_PX, ERROR_CAP, TRIP_CAP_PX = 32.0, 200.0, 20.0  # beyond which a feature tells nothing more
 RIDGE = 1e-3  # of the logistic fit, per pixel: keeps weights finite where a feature decides alone
 ROUNDS = 50  # of Newton's method; it converges in about eight
@@ -53,7 +55,8 @@ def pixel_features(
     alone_HW = reached.sum(axis=0) < len(warps)
     trip_HW = np.zeros_like(error_HW) if round_trip_HW is None else np.minimum(round_trip_HW, TRIP_CAP_PX) / TRIP_CAP_PX
     far_HW = np.full_like(error_HW, np.log1p(k) / np.log1p(10))
-    rows = [error_HW, edge_HW, error_HW * edge_HW, agree_HW, alone_HW, trip_HW, far_HW, far_HW * edge_HW]
+    sure_HW, unseen_HW = error_HW * edge_HW, ~reached.any(axis=0)
+    rows = [error_HW, edge_HW, sure_HW, agree_HW, alone_HW, unseen_HW, trip_HW, far_HW, far_HW * edge_HW]
     return np.stack(rows).astype(np.float32)
 
 

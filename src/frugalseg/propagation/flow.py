@@ -108,10 +108,13 @@ def compose(near: Flow, far: Flow) -> Flow:
     return Flow(px_HW2, seen_HW & inside(*places(px_HW2)))
 
 
-def pick_nearest(source_HW: NDArray[np.uint8], flow: Flow, outside: int) -> NDArray[np.uint8]:
-    """Return `source_HW` as seen from the target, each pixel from the nearest one, `outside` where flow is marked."""
+def pick_nearest(source_HW: NDArray[np.uint8], flow: Flow, outside: int | None) -> NDArray[np.uint8]:
+    """Return `source_HW` as seen from the target, each pixel from the nearest one.
+
+    Where the flow is marked it is `outside`; with None the nearest pixel that the source has.
+    """
     columns_HW, rows_HW = places(flow.px_HW2)
-    moved_HW = cv2.remap(
-        source_HW, columns_HW, rows_HW, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=outside
+    moved_HW = np.asarray(
+        cv2.remap(source_HW, columns_HW, rows_HW, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE), np.uint8
     )
-    return np.where(flow.valid_HW, np.asarray(moved_HW, np.uint8), np.uint8(outside))
+    return moved_HW if outside is None else np.where(flow.valid_HW, moved_HW, np.uint8(outside))

@@ -28,16 +28,17 @@ class Warp:
 
     @cached_property
     def nearest_HW(self) -> NDArray[np.uint8]:
-        """The label by nearest pixels."""
-        return warp_nearest(self.label_HW, self.flow)
+        """The label by nearest pixels, where flow is marked the nearest in view."""
+        return warp_nearest(self.label_HW, self.flow, extend=True)
 
     @cached_property
     def _corner(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         columns_HW, rows_HW = places(self.flow.px_HW2)
         return np.floor(columns_HW).astype(np.int32), np.floor(rows_HW).astype(np.int32)
 
+    @cached_property
     def pure_HW(self) -> NDArray[np.bool_]:
-        """Tell where the four pixels around the place have one class."""
+        """Tells where the four pixels around the place have one class."""
         left_HW, top_HW = self._corner
         padded_HW = np.pad(self.label_HW, 1, mode="edge")
         corners = [padded_HW[row : row - 1 or None, column : column - 1 or None] for row in (0, 1) for column in (0, 1)]
@@ -46,15 +47,14 @@ class Warp:
         return np.asarray(alike_HW[top_HW.clip(-1, height - 1) + 1, left_HW.clip(-1, width - 1) + 1])
 
     def shares(self, chosen_N: NDArray[np.intp], classes: int) -> NDArray[np.float64]:
-        """Return N x (C + 1) bilinear class shares at flat pixel numbers, IGNORE last; all 0 where flow is marked."""
+        """Return N x (C + 1) bilinear class shares at flat pixel numbers, IGNORE last; the outermost labels go on."""
         height, width = self.label_HW.shape
         columns_N, rows_N = (place.ravel()[chosen_N] for place in places(self.flow.px_HW2))
         left_N, top_N = (corner.ravel()[chosen_N] for corner in self._corner)
-        valid_N = self.flow.valid_HW.ravel()[chosen_N]
         total = np.zeros(len(chosen_N) * (classes + 1))
         for below in (0, 1):
             for right in (0, 1):
-                weight_N = np.abs(1 - right - (columns_N - left_N)) * np.abs(1 - below - (rows_N - top_N)) * valid_N
+                weight_N = np.abs(1 - right - (columns_N - left_N)) * np.abs(1 - below - (rows_N - top_N))
                 place_N = (top_N + below).clip(0, height - 1), (left_N + right).clip(0, width - 1)
                 ids_N = np.minimum(self.label_HW[place_N], classes)
                 at_N = np.arange(len(chosen_N)) * (classes + 1) + ids_N
@@ -64,35 +64,36 @@ class Warp:
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """Class ids (IGNORE where no warp reaches), and which warp gave most to them (its number, 255 for none)."""
+    """Class ids, and which warp gave most to them (its number; 255 where the pixel is in no warp's view)."""
 
     label_HW: NDArray[np.uint8]
     warp_HW: NDArray[np.uint8]
 
 
-def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE) -> Fused:
+def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend: bool = False) -> Fused:
     """Return the class with most votes: the sum over warps of exp(-error / scale) x bilinear class share.
 
-    IGNORE is voted for like a class. Among equals the smallest id wins, and the first warp.
+    IGNORE is voted for like a class. A warp whose flow is marked has no vote; where all are marked the label is IGNORE,
+    or with `extend` what the nearest pixels in view are, each warp having one vote. Among equals the smallest id wins,
+    and the first warp.
     """
     labels, errors = np.stack([warp.nearest_HW for warp in warps]), np.stack([warp.error_HW for warp in warps])
-    reached_HW = np.isfinite(errors).any(axis=0)
+    seen_HW = np.isfinite(errors).any(axis=0)
     best_HW = errors.argmin(axis=0)
     label_HW = np.take_along_axis(labels, best_HW[None], 0)[0]
-    winner_HW = np.where(reached_HW, best_HW, IGNORE).astype(np.uint8)
-    disputed_HW = np.zeros(reached_HW.shape, np.bool_)
-    for warp in warps:
-        disputed_HW |= warp.flow.valid_HW & ~(warp.pure_HW() & (warp.nearest_HW == label_HW))
+    winner_HW = best_HW.astype(np.uint8)
+    voting = [warp.flow.valid_HW | ~seen_HW for warp in warps]
+    disputed_HW = np.zeros(seen_HW.shape, np.bool_)
+    for warp, votes_HW in zip(warps, voting, strict=True):
+        disputed_HW |= votes_HW & ~(warp.pure_HW & (warp.nearest_HW == label_HW))
     chosen_N = np.flatnonzero(disputed_HW)
-    if not len(chosen_N):
-        return Fused(label_HW, winner_HW)
-    least_N = errors.min(axis=0).ravel()[chosen_N]
-    votes = []
-    for warp in warps:
-        weight_N = np.exp((least_N - warp.error_HW.ravel()[chosen_N]) / scale)
-        votes.append(weight_N[:, None] * warp.shares(chosen_N, classes))
-    won_N = np.sum(votes, axis=0).argmax(axis=1)
-    label_HW.ravel()[chosen_N] = np.where(won_N == classes, IGNORE, won_N)
-    given = np.stack([vote[np.arange(len(chosen_N)), won_N] for vote in votes])
-    winner_HW.ravel()[chosen_N] = given.argmax(axis=0)
-    return Fused(label_HW, winner_HW)
+    if len(chosen_N):
+        errors_N = np.where(seen_HW, errors, 0).reshape(len(warps), -1)[:, chosen_N]
+        weights_N = np.exp((errors_N.min(axis=0) - errors_N) / scale)
+        votes = [w[:, None] * warp.shares(chosen_N, classes) for w, warp in zip(weights_N, warps, strict=True)]
+        won_N = np.sum(votes, axis=0).argmax(axis=1)
+        label_HW.ravel()[chosen_N] = np.where(won_N == classes, IGNORE, won_N)
+        given = np.stack([vote[np.arange(len(chosen_N)), won_N] for vote in votes])
+        winner_HW.ravel()[chosen_N] = given.argmax(axis=0)
+    winner_HW[~seen_HW] = IGNORE
+    return Fused(label_HW if extend else np.where(seen_HW, label_HW, np.uint8(IGNORE)), winner_HW)

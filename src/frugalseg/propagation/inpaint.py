@@ -18,7 +18,6 @@ from pydantic import Field
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import Config
 from frugalseg.propagation.chain import Anchor, Chain
-from frugalseg.propagation.fuse import fuse
 from frugalseg.propagation.motion import Neighbours, Picture
 from frugalseg.propagation.semantic import Guess, Semantic
 from frugalseg.propagation.warp import photometric_error, warp_nearest
@@ -90,41 +89,23 @@ class Inpainted:
         Raises:
             DataError: its size is another.
         """
-        before = self._chain.picture
+        before = self._chain.here.picture
         step = self._chain.advance(picture)
-        window_px, anchor = self._config.window_px, self._chain.anchor
+        window_px, here = self._config.window_px, self._chain.here
         if self._config.recursion == "paper":
             warped_HW, source_HW = warp_nearest(self._label_HW, step), warp_nearest(self._source_HW, step)
             error_HW = photometric_error(picture.rgb_HWC, before.rgb_HWC, step, window_px)
         else:
-            warped_HW, source_HW = warp_nearest(anchor.label_HW, self._chain.flow), None
-            error_HW = photometric_error(picture.rgb_HWC, anchor.picture.rgb_HWC, self._chain.flow, window_px)
+            warped_HW, source_HW = warp_nearest(here.anchor.label_HW, here.flow), None
+            error_HW = photometric_error(picture.rgb_HWC, here.anchor.picture.rgb_HWC, here.flow, window_px)
         guess = self._semantic.guess(picture)
-        draft = inpaint(picture, warped_HW, error_HW, guess, self._config.tau, self._chain.steps, source_HW)
+        draft = inpaint(picture, warped_HW, error_HW, guess, self._config.tau, here.steps, source_HW)
         self.replace(draft.label_HW, draft.source_HW)
         return draft
 
     def replace(self, label_HW: NDArray[np.uint8], source_HW: NDArray[np.uint8]) -> None:
         """Let the paper's recursion go on from another label of this frame, such as a refined one (equation 8)."""
         self._label_HW, self._source_HW = label_HW, source_HW
-
-
-def inpaint_between(
-    picture: Picture, chains: Sequence[Chain], semantic: Semantic, config: InpaintConfig, classes: int
-) -> Draft:
-    """Return the draft of a frame that chains from several labelled frames have reached: their fused label, inpainted.
-
-    A pixel is trusted where any of the warps fits.
-    """
-    warps = [chain.warp() for chain in chains]
-    warped_HW = fuse(warps, classes).label_HW
-    errors = [
-        photometric_error(picture.rgb_HWC, chain.anchor.picture.rgb_HWC, chain.flow, config.window_px)
-        for chain in chains
-    ]
-    error_HW = np.asarray(np.min(errors, axis=0), np.float32)
-    k = min(chain.steps for chain in chains)
-    return inpaint(picture, warped_HW, error_HW, semantic.guess(picture), config.tau, k)
 
 
 def cycle(

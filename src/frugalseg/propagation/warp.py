@@ -1,7 +1,8 @@
 """Warping labels and pictures along a flow, and how well the warped picture fits.
 
-Legend: H x W pixels, C classes and one more channel for IGNORE. Wherever a flow is marked the label is IGNORE: what
-comes into view is not guessed.
+Legend: H x W pixels, C classes and one more channel for IGNORE. Where a flow is marked, the label is IGNORE: what comes
+into view is not guessed. With `extend` it is the label of the nearest pixel in view instead; which pixels these are,
+the flow's mask still says.
 """
 
 import cv2
@@ -14,9 +15,9 @@ from frugalseg.propagation.flow import Flow, pick_nearest, places
 WINDOW_PX = 5  # side of the square that an error is averaged over; single pixels are mostly noise
 
 
-def warp_nearest(label_HW: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
-    """Return class ids as seen from the target, each from the nearest pixel; IGNORE where the flow is marked."""
-    return pick_nearest(label_HW, flow, IGNORE)
+def warp_nearest(label_HW: NDArray[np.uint8], flow: Flow, extend: bool = False) -> NDArray[np.uint8]:
+    """Return class ids as seen from the target, each from the nearest pixel; where flow is marked as said above."""
+    return pick_nearest(label_HW, flow, None if extend else IGNORE)
 
 
 def one_hot(label_HW: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
@@ -24,14 +25,15 @@ def one_hot(label_HW: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
     return np.eye(classes + 1, dtype=np.float32)[np.minimum(label_HW, classes)]
 
 
-def warp_soft(soft_HWC: NDArray[np.float32], flow: Flow) -> NDArray[np.float32]:
-    """Return class shares as seen from the target, read between pixels; all IGNORE where the flow is marked."""
+def warp_soft(soft_HWC: NDArray[np.float32], flow: Flow, extend: bool = False) -> NDArray[np.float32]:
+    """Return class shares as seen from the target, read between pixels; where flow is marked as said above."""
     columns_HW, rows_HW = places(flow.px_HW2)
     moved_HWC = np.asarray(
         cv2.remap(soft_HWC, columns_HW, rows_HW, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
     )
-    moved_HWC[~flow.valid_HW] = 0.0
-    moved_HWC[~flow.valid_HW, -1] = 1.0
+    if not extend:
+        moved_HWC[~flow.valid_HW] = 0.0
+        moved_HWC[~flow.valid_HW, -1] = 1.0
     return moved_HWC
 
 

@@ -54,7 +54,7 @@ def test_memory_does_not_grow_with_the_way(noise, shift) -> None:
     chain = Chain(Anchor(noise(0), striped((48, 64))), Neighbours(shift(1, 0)))
     for number in range(1, 4):
         chain.advance(noise(number))
-    assert chain.steps == 3 and chain.picture.key == "noise 3" and (chain.flow.px_HW2 == [3, 0]).all()
+    assert chain.here.steps == 3 and chain.here.picture.key == "noise 3" and (chain.here.flow.px_HW2 == [3, 0]).all()
 
 
 def test_direct_flow_starts_from_the_composed_one_and_joins_in(pictures, clip) -> None:
@@ -62,9 +62,9 @@ def test_direct_flow_starts_from_the_composed_one_and_joins_in(pictures, clip) -
     chain = Chain(Anchor(pictures[0], clip[0].label), Neighbours(dis))
     for picture in pictures[1:4]:
         chain.advance(picture)
-    assert len(chain.warps(None)) == 1
-    composed, direct = chain.warps(dis)
-    assert (direct.flow.px_HW2 == dis.flow(pictures[3], pictures[0], chain.flow).px_HW2).all()
+    assert len(chain.here.warps(None)) == 1
+    composed, direct = chain.here.warps(dis)
+    assert (direct.flow.px_HW2 == dis.flow(pictures[3], pictures[0], chain.here.flow).px_HW2).all()
     assert np.median(direct.error_HW) <= np.median(composed.error_HW)
     scores = [(fuse(w, CLASSES).label_HW == clip[3].label).mean() for w in ([composed], [composed, direct])]
     assert scores[1] > 0.85 and scores[1] > scores[0] - 0.01

@@ -137,9 +137,9 @@ def halfway(pictures, clip, before, target, after):
         for index in range(number + side, target + side, side):
             chain.advance(pictures[index])
         chains.append(chain)
-    warps = [chain.warp() for chain in chains]
+    warps = [chain.here.warp() for chain in chains]
     label = fuse(warps, CLASSES).label_HW
-    return label, pixel_features(label, warps, min(chain.steps for chain in chains))
+    return label, pixel_features(label, warps, min(chain.here.steps for chain in chains))
 
 
 def test_on_the_toy_city_it_tells_right_from_wrong_in_a_frame_it_was_not_fitted_on(pictures, clip) -> None:

@@ -90,3 +90,13 @@ def test_renaming_the_classes_renames_the_result() -> None:
     renamed = [Warp(names[warp.label_HW], warp.flow, warp.error_HW) for warp in warps]
     same = fuse(renamed, CLASSES).label_HW == names[fuse(warps, CLASSES).label_HW]
     assert same.mean() > 0.999
+
+
+def test_extended_labels_are_those_at_the_border_and_still_marked() -> None:
+    label = np.array([[0, 1, 2, 3]], np.uint8).repeat(4, 0)
+    flow = Flow.of(np.broadcast_to(np.float32([2, 0]), (4, 4, 2)))
+    error = np.where(flow.valid_HW, 1, np.inf).astype(np.float32)
+    fused = fuse([Warp(label, flow, error)], CLASSES, extend=True)
+    assert fused.label_HW[0].tolist() == [2, 3, 3, 3] and fused.warp_HW[0].tolist() == [0, 0, 255, 255]
+    seeing = Warp(np.zeros((4, 4), np.uint8), Flow.still((4, 4)), np.full((4, 4), 90, np.float32))
+    assert fuse([Warp(label, flow, error), seeing], CLASSES, extend=True).label_HW[0].tolist() == [2, 3, 0, 0]

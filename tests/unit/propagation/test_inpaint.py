@@ -5,7 +5,7 @@ import pytest
 
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import DataError
-from frugalseg.propagation.chain import Anchor, Chain
+from frugalseg.propagation.chain import Anchor
 from frugalseg.propagation.dis import Dis
 from frugalseg.propagation.flow import Flow
 from frugalseg.propagation.inpaint import (
@@ -16,7 +16,6 @@ from frugalseg.propagation.inpaint import (
     Inpainted,
     cycle,
     inpaint,
-    inpaint_between,
 )  # fmt: skip
 from frugalseg.propagation.motion import Neighbours, Picture
 from frugalseg.propagation.semantic import Guess
@@ -102,20 +101,6 @@ def test_the_papers_error_is_of_the_last_step_and_the_composed_one_of_the_whole_
         errors[recursion] = [inpainted.advance(shade).error_HW[0, 0] for shade in shades[1:]]
     one = 10 * np.sqrt(3)
     assert errors == {"paper": pytest.approx([one] * 3), "composed": pytest.approx([one, 2 * one, 3 * one])}
-
-
-def test_two_anchors_leave_to_the_network_what_neither_saw(noise, shift) -> None:
-    frames = moving(noise, 3, 0)
-    label = np.ones(frames[0].size_HW, np.uint8)
-    chains = []
-    for anchor, columns in ((frames[0], 10), (frames[2], -20)):
-        chain = Chain(Anchor(anchor, label), Neighbours(shift(columns, 0)))
-        chain.advance(frames[1])
-        chains.append(chain)
-    draft = inpaint_between(frames[1], chains, Says(5), InpaintConfig(tau=500), CLASSES)
-    assert (draft.label_HW == 1).all(), "each sees what is out of the other's view"
-    draft = inpaint_between(frames[1], chains[:1], Says(5), InpaintConfig(tau=500), CLASSES)
-    assert (draft.label_HW[:, -10:] == 5).all() and (draft.label_HW[:, :-10] == 1).all()
 
 
 class Directed:

@@ -103,3 +103,9 @@ def test_edge_distance_against_a_naive_loop() -> None:
 
 def test_a_frame_of_one_class_has_no_edge() -> None:
     assert np.isinf(edge_distance(np.full((3, 4), 2, np.uint8))).all()
+
+
+def test_extended_labels_go_on_beyond_the_frame() -> None:
+    assert warp_nearest(LABEL, uniform(1, 0), extend=True)[:, 3].tolist() == [IGNORE, 2, 2]
+    soft = warp_soft(one_hot(LABEL, 3), uniform(0, 2.5), extend=True)
+    assert (harden(soft) == LABEL[2]).all()
