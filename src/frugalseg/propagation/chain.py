@@ -68,7 +68,7 @@ class Reached:
         return self.warp(), self._warp(direct.flow(self.picture, self.anchor.picture, self.flow))
 
     def _warp(self, flow: Flow) -> Warp:
-        error_HW = photometric_error(self.picture.rgb_HWC, self.anchor.picture.rgb_HWC, flow, WINDOW_PX)
+        error_HW = photometric_error(self.picture.rgb_HWC, self.anchor.picture.rgb_HWC, flow, WINDOW_PX, extend=True)
         return Warp(self.anchor.label_HW, flow, error_HW)
 
 

@@ -46,10 +46,10 @@ def pixel_features(
         k: How many frames away the nearest labelled one is.
         round_trip_HW: Distance in pixels between a pixel and where it comes to there and back; None: not known.
     """
-    errors = np.stack([warp.error_HW for warp in warps])
+    errors = np.stack([warp.seen_error_HW for warp in warps])
     reached = np.isfinite(errors)
     others = np.stack([warp.nearest_HW for warp in warps])
-    error_HW = np.log1p(np.minimum(np.where(reached, errors, np.inf).min(axis=0), ERROR_CAP)) / np.log1p(ERROR_CAP)
+    error_HW = np.log1p(np.minimum(errors.min(axis=0), ERROR_CAP)) / np.log1p(ERROR_CAP)
     edge_HW = np.log1p(np.minimum(edge_distance(label_HW), FAR_PX)) / np.log1p(FAR_PX)
     agree_HW = ((others == label_HW) | ~reached).all(axis=0)
     alone_HW = reached.sum(axis=0) < len(warps)

@@ -20,7 +20,10 @@ ERROR_SCALE = 10.0  # RGB distance at which a warp's vote falls to 1/e of a perf
 
 @dataclass(frozen=True, eq=False)
 class Warp:
-    """A label, the flow that brings it to the target, and the picture's error there (infinite where flow is marked)."""
+    """A label, the flow that brings it to the target, and the picture's error there, finite everywhere.
+
+    Where flow is marked label and error are those of the nearest pixel in view.
+    """
 
     label_HW: NDArray[np.uint8]
     flow: Flow
@@ -30,6 +33,11 @@ class Warp:
     def nearest_HW(self) -> NDArray[np.uint8]:
         """The label by nearest pixels, where flow is marked the nearest in view."""
         return warp_nearest(self.label_HW, self.flow, extend=True)
+
+    @cached_property
+    def seen_error_HW(self) -> NDArray[np.float32]:
+        """The picture's error, infinite where flow is marked."""
+        return np.where(self.flow.valid_HW, self.error_HW, np.float32(np.inf))
 
     @cached_property
     def _corner(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -64,7 +72,7 @@ class Warp:
 
 @dataclass(frozen=True, eq=False)
 class Fused:
-    """Class ids, and which warp gave most to them (its number; 255 where the pixel is in no warp's view)."""
+    """Class ids, and which warp gave most to them (its number; 255 where that warp's flow is marked)."""
 
     label_HW: NDArray[np.uint8]
     warp_HW: NDArray[np.uint8]
@@ -73,27 +81,27 @@ class Fused:
 def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend: bool = False) -> Fused:
     """Return the class with most votes: the sum over warps of exp(-error / scale) x bilinear class share.
 
-    IGNORE is voted for like a class. A warp whose flow is marked has no vote; where all are marked the label is IGNORE,
-    or with `extend` what the nearest pixels in view are, each warp having one vote. Among equals the smallest id wins,
-    and the first warp.
+    IGNORE is voted for like a class. A warp whose flow is marked has no vote, and where all are marked the label is
+    IGNORE; with `extend` it votes for the nearest pixels in view, whose error is mostly large. Among equals the
+    smallest id wins, and the first warp.
     """
-    labels, errors = np.stack([warp.nearest_HW for warp in warps]), np.stack([warp.error_HW for warp in warps])
-    seen_HW = np.isfinite(errors).any(axis=0)
+    labels = np.stack([warp.nearest_HW for warp in warps])
+    errors = np.stack([warp.error_HW if extend else warp.seen_error_HW for warp in warps])
     best_HW = errors.argmin(axis=0)
     label_HW = np.take_along_axis(labels, best_HW[None], 0)[0]
     winner_HW = best_HW.astype(np.uint8)
-    voting = [warp.flow.valid_HW | ~seen_HW for warp in warps]
-    disputed_HW = np.zeros(seen_HW.shape, np.bool_)
-    for warp, votes_HW in zip(warps, voting, strict=True):
-        disputed_HW |= votes_HW & ~(warp.pure_HW & (warp.nearest_HW == label_HW))
+    disputed_HW = np.zeros(label_HW.shape, np.bool_)
+    for warp, error_HW in zip(warps, errors, strict=True):
+        disputed_HW |= np.isfinite(error_HW) & ~(warp.pure_HW & (warp.nearest_HW == label_HW))
     chosen_N = np.flatnonzero(disputed_HW)
     if len(chosen_N):
-        errors_N = np.where(seen_HW, errors, 0).reshape(len(warps), -1)[:, chosen_N]
+        errors_N = errors.reshape(len(warps), -1)[:, chosen_N]
         weights_N = np.exp((errors_N.min(axis=0) - errors_N) / scale)
         votes = [w[:, None] * warp.shares(chosen_N, classes) for w, warp in zip(weights_N, warps, strict=True)]
         won_N = np.sum(votes, axis=0).argmax(axis=1)
         label_HW.ravel()[chosen_N] = np.where(won_N == classes, IGNORE, won_N)
         given = np.stack([vote[np.arange(len(chosen_N)), won_N] for vote in votes])
         winner_HW.ravel()[chosen_N] = given.argmax(axis=0)
-    winner_HW[~seen_HW] = IGNORE
-    return Fused(label_HW if extend else np.where(seen_HW, label_HW, np.uint8(IGNORE)), winner_HW)
+    marked = np.stack([~warp.flow.valid_HW for warp in warps])
+    winner_HW[np.take_along_axis(marked, winner_HW[None].astype(np.intp), 0)[0]] = IGNORE
+    return Fused(label_HW if extend else np.where(winner_HW == IGNORE, np.uint8(IGNORE), label_HW), winner_HW)

@@ -210,7 +210,7 @@ class Spreader:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return label and origins after inpainting, and after refinement where there is a network for it."""
         assert self._tools.semantic is not None
-        error_HW = np.min([warp.error_HW for warp in warps], axis=0)
+        error_HW = np.min([warp.seen_error_HW for warp in warps], axis=0)
         draft = inpaint(picture, label_HW, error_HW, self._tools.semantic.guess(picture), self._config.tau, k)
         label_HW, source_HW = draft.label_HW, draft.source_HW
         if self._tools.refiner is not None:

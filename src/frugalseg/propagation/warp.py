@@ -51,17 +51,22 @@ def warp_picture(rgb_HWC: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
 
 
 def photometric_error(
-    target_HWC: NDArray[np.uint8], source_HWC: NDArray[np.uint8], flow: Flow, window_px: int = 1
+    target_HWC: NDArray[np.uint8],
+    source_HWC: NDArray[np.uint8],
+    flow: Flow,
+    window_px: int = 1,
+    extend: bool = False,
 ) -> NDArray[np.float32]:
     """Return how far the warped source is from the target, H x W: Euclidean distance of RGB values 0–255 (equation 6).
 
-    With `window_px` above 1 it is averaged over a square of that side. Infinite where the flow is marked.
+    With `window_px` above 1 it is averaged over a square of that side. Infinite where the flow is marked, or with
+    `extend` the distance to the nearest pixel in view.
     """
     difference_HWC = target_HWC.astype(np.float32) - warp_picture(source_HWC, flow)
     error_HW = np.sqrt(np.einsum("hwc,hwc->hw", difference_HWC, difference_HWC))
     if window_px > 1:
         error_HW = np.asarray(cv2.blur(error_HW, (window_px, window_px), borderType=cv2.BORDER_REFLECT_101))
-    return np.where(flow.valid_HW, error_HW, np.float32(np.inf)).astype(np.float32, copy=False)
+    return error_HW if extend else np.where(flow.valid_HW, error_HW, np.float32(np.inf))
 
 
 def edge_distance(label_HW: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -35,7 +35,7 @@ def test_features_by_hand() -> None:
     away = Flow(still.px_HW2, np.arange(200).reshape(10, 20) != 25)
     warps = [
         Warp(label, still, np.full((10, 20), 9, np.float32)),
-        Warp(other, away, np.where(away.valid_HW, 4, np.inf).astype(np.float32)),
+        Warp(other, away, np.full((10, 20), 4, np.float32)),
     ]
     seen = dict(zip(FEATURES, pixel_features(label, warps, 3), strict=True))
     assert seen["error"][0, 0] == pytest.approx(np.log(5) / np.log(201)), "the best fitting warp's"

@@ -52,7 +52,7 @@ def grey(key: str, value: int = 100, size_HW=SIZE_HW) -> Picture:
 
 
 def stream(text: str, size_HW=SIZE_HW):
-    """One letter a frame: `.` unlabelled, a digit labelled so everywhere, `x` no picture, `!` after a cut, `s` small."""
+    """A letter a frame: `.` unlabelled, a digit labelled so everywhere, `x` unreadable, `!` after a cut, `s` small."""
     value, shots = 100, []
     for number, letter in enumerate(text):
         if letter == "!":

@@ -67,6 +67,8 @@ def test_error_is_the_euclidean_distance_of_colours() -> None:
     error = photometric_error(target, source, uniform(1, 0))
     assert error[1, 1] == pytest.approx(12) and error[0, 0] == 0
     assert np.isinf(error[:, 3]).all(), "out of view"
+    assert (photometric_error(target, source, uniform(1, 0), extend=True)[:, :3] == error[:, :3]).all()
+    assert np.isfinite(photometric_error(target, source, uniform(1, 0), extend=True)).all()
 
 
 def test_a_window_averages_the_error_and_infinity_stays_where_it_was() -> None:
