@@ -13,12 +13,12 @@ Files named in options are relative to the working directory, else to the data f
 import fnmatch
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from frugalseg.core.classes import ClassSet
-from frugalseg.core.codec import image_facts
+from frugalseg.core.codec import ImageFacts, image_facts
 from frugalseg.core.errors import DataError, DataProblems, ReaderError
 from frugalseg.core.records import Frame, Manifest, Refused
 from frugalseg.core.spec import Spec
@@ -39,6 +39,10 @@ class Pair:
     sequence: str = ""
     index: int = 0
     split: str = ""
+    time_s: float | None = None
+    pts: int | None = None
+    instances: Path | None = None
+    facts: ImageFacts | None = None  # of frames that have been looked at already: those of videos
 
 
 def numbered(key: str) -> tuple[str, int]:
@@ -83,11 +87,20 @@ class Found:
         for name, path in images.files.items():
             key = prefix + (PurePosixPath(name).name if flat else name)
             self.pairs.append(Pair(key, path, labels.files.get(name), *placed(key), split))
+        self._note(images, labels, images.files)
+
+    def take(self, looked: Listing, pairs: list[Pair], labels: Listing, split: str = "") -> None:
+        """Take pairs without labels as they are, and give each the label that is named like its key."""
+        self.pairs += [replace(pair, label=labels.files.get(pair.key), split=split) for pair in pairs]
+        self._note(looked, labels, {pair.key for pair in pairs})
+
+    def _note(self, images: Listing, labels: Listing, names: Container[str]) -> None:
+        """Keep what was refused, labels without an image among them, and where we looked."""
         self.refused += images.refused + labels.refused
         self.refused += [
             Refused(str(path), f"a label without an image (no {images.folder / name}.*). Remove it, or add the image.")
             for name, path in labels.files.items()
-            if name not in images.files
+            if name not in names
         ]
         self.looked.append(images)
 
@@ -113,7 +126,14 @@ def list_labels(spec: Spec, folder: Path, ending: str = "", others: bool = False
     return list_files(folder, LABEL_SUFFIXES, ending, others)
 
 
-def build(spec: Spec, found: Found, classes: ClassSet, label_kind: str = "ids", mask: Path | None = None) -> Manifest:
+def build(
+    spec: Spec,
+    found: Found,
+    classes: ClassSet,
+    label_kind: str = "ids",
+    mask: Path | None = None,
+    instance_base: int | None = None,
+) -> Manifest:
     """Return the manifest of the pairs that the options choose; those that cannot be used are refused by name.
 
     Raises:
@@ -129,7 +149,7 @@ def build(spec: Spec, found: Found, classes: ClassSet, label_kind: str = "ids", 
     frames, refused = [], [*found.refused, *missing, *_shadowed(found.pairs, by_key)]
     for key in keys:
         try:
-            frames.append(_frame(by_key[key], label_kind, mask))
+            frames.append(_frame(by_key[key], label_kind, mask, instance_base))
         except DataError as error:
             image = str(by_key[key].image)
             refused.append(Refused(image, str(error).removeprefix(f"{image}: ")))
@@ -200,8 +220,8 @@ def _listed(path: Path, by_key: dict[str, Pair]) -> tuple[list[str], list[Refuse
     return sorted(keys), missing
 
 
-def _frame(pair: Pair, label_kind: str, mask: Path | None) -> Frame:
-    facts = image_facts(pair.image)
+def _frame(pair: Pair, label_kind: str, mask: Path | None, instance_base: int | None) -> Frame:
+    facts = pair.facts or image_facts(pair.image)
     return Frame(
         key=pair.key,
         image=os.path.abspath(pair.image),
@@ -214,4 +234,8 @@ def _frame(pair: Pair, label_kind: str, mask: Path | None) -> Frame:
         sha256=facts.sha256,
         mask=os.path.abspath(mask) if mask else None,
         label_kind=label_kind,
+        time_s=pair.time_s,
+        pts=pair.pts,
+        instances=os.path.abspath(pair.instances) if pair.instances else None,
+        instance_base=instance_base if pair.instances else None,
     )

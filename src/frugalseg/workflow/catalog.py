@@ -32,6 +32,11 @@ READERS = {
     "folder": Entry(
         "images/ and labels/ of PNG, JPEG or TIFF, with classes.toml", "ours", "frugalseg.data.readers.folder:read"
     ),
+    "video": Entry(
+        "a video file, a folder of them, or folders of frames, each a sequence",
+        "ours",
+        "frugalseg.data.readers.video:read",
+    ),
     "cityscapes": Entry(
         "Cityscapes: leftImg8bit/ and gtFine/ (labelIds or trainIds)",
         "Cordts et al., CVPR 2016",
