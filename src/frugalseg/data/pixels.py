@@ -1,5 +1,6 @@
 """A frame's pixels, whether it is an image file or lies in a video."""
 
+import atexit
 import hashlib
 import os
 from collections import OrderedDict
@@ -82,6 +83,10 @@ class _Videos:
         self._lock = Lock()
         self._opened: OrderedDict[tuple[object, ...], _Opened] = OrderedDict()
 
+    def close(self) -> None:
+        while self._opened:
+            self._opened.popitem()[1].video.close()
+
     def find(self, path: str) -> _Opened:
         try:
             state = os.stat(path)
@@ -98,3 +103,4 @@ class _Videos:
 
 
 _videos = _Videos()
+atexit.register(_videos.close)  # while FFmpeg is still there

@@ -122,11 +122,10 @@ class Way:
             if self._start is None:
                 self._lost.add(pts)
                 continue
-            try:
-                if packet.is_corrupt:
-                    raise av.InvalidDataError(0, "a packet that was cut off")
-                yield from self._whole(self._stream.codec_context.decode(packet))
-            except av.FFmpegError:
+            frames = self._decoded(packet)
+            if frames is not None:
+                yield from self._whole(frames)
+            else:  # of what came before, the decoder may still hold something
                 self._lost.add(pts)
                 yield from self._whole(self._drained())
                 self._start = None
@@ -167,6 +166,12 @@ class Way:
                 self._lost.add(frame.pts)
             elif frame.pts not in self._lost:
                 yield frame.pts, frame
+
+    def _decoded(self, packet: "Packet[Any]") -> list[VideoFrame] | None:
+        try:
+            return None if packet.is_corrupt else list(self._stream.codec_context.decode(packet))  # corrupt: cut off
+        except av.FFmpegError:
+            return None
 
     def _drained(self) -> list[VideoFrame]:
         try:
