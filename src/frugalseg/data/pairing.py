@@ -73,6 +73,8 @@ class Found:
         prefix: str = "",
         flat: bool = False,
         placed: Callable[[str], tuple[str, int]] = numbered,
+        rate_hz: float | None = None,
+        instances: Listing | None = None,
     ) -> None:
         """Pair images and labels of one name.
 
@@ -83,10 +85,16 @@ class Found:
             prefix: What comes before the name in the frame's key.
             flat: Whether the sub-folders are no part of the key.
             placed: Sequence and index from the key.
+            rate_hz: Frames a second that the index counts, where that is known.
+            instances: Files that tell single objects apart; empty where there are none.
         """
+        objects = instances.files if instances else {}
         for name, path in images.files.items():
             key = prefix + (PurePosixPath(name).name if flat else name)
-            self.pairs.append(Pair(key, path, labels.files.get(name), *placed(key), split))
+            sequence, index = placed(key)
+            time_s = index / rate_hz if rate_hz else None
+            label = labels.files.get(name)
+            self.pairs.append(Pair(key, path, label, sequence, index, split, time_s, instances=objects.get(name)))
         self._note(images, labels, images.files)
 
     def take(self, looked: Listing, pairs: list[Pair], labels: Listing, split: str = "") -> None:
@@ -103,6 +111,19 @@ class Found:
             if name not in names
         ]
         self.looked.append(images)
+
+    def near_labels(self, spec: Spec, option: str, most: int, anchors: Container[str]) -> None:
+        """Keep the frames of `anchors` and as many before and after each as an option says; without it only those.
+
+        Raises:
+            ReaderError: the option is no number from 1 to `most`.
+        """
+        count = spec.positive(option) or 0
+        if count > most:
+            raise ReaderError(f"SPEC {spec}: {option} must be a number from 1 to {most}, got {count}.")
+        centres = [(pair.sequence, pair.index) for pair in self.pairs if pair.key in anchors]
+        kept = {(sequence, index + step) for sequence, index in centres for step in range(-count, count + 1)}
+        self.pairs = [pair for pair in self.pairs if (pair.sequence, pair.index) in kept]
 
     def only(self, spec: Spec, option: str, group: Callable[[Pair], str]) -> None:
         """Keep the pairs of the groups (cities, drives) that an option lists with commas between, where it is given.
@@ -209,15 +230,21 @@ def _listed(path: Path, by_key: dict[str, Pair]) -> tuple[list[str], list[Refuse
     except (OSError, UnicodeDecodeError) as error:
         raise ReaderError(f"{path}: cannot read this list: {error}.") from error
     for number, line in enumerate(lines, 1):
-        words = line.split()  # lists of pairs have the image first
-        if words:
-            name = PurePosixPath(words[0].lstrip("/"))
-            key = called.get(words[0]) or called.get(name.with_suffix("").as_posix()) or called.get(name.stem)
+        words = [line.strip(), *line.split()[:1]]  # the whole line (names may hold blanks), or the first of a pair
+        if words[0]:
+            key = next((key for word in words if (key := _called(word, called))), None)
             if key is None:
-                missing.append(Refused(words[0], f"listed in {path}, line {number}, but there is no such image."))
+                missing.append(Refused(words[-1], f"listed in {path}, line {number}, but there is no such image."))
             else:
                 keys.add(key)
     return sorted(keys), missing
+
+
+def _called(word: str, called: dict[str, str]) -> str | None:
+    name = PurePosixPath(word.lstrip("/"))
+    if not name.name:
+        return None
+    return called.get(word) or called.get(name.with_suffix("").as_posix()) or called.get(name.stem)
 
 
 def _frame(pair: Pair, label_kind: str, mask: Path | None, instance_base: int | None) -> Frame:

@@ -20,6 +20,7 @@ sequence: the video, index: its number in order of time. Videos are decoded once
 are damaged or lean on damaged ones are refused, with their times, and so is a cut-off end.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,7 +66,12 @@ def read(spec: Spec) -> Manifest:
             pairs += _shots(name, file, found)
         else:
             pairs.append(_still(name, file, root, fps))
-    found.take(files, _chosen(spec, pairs), list_labels(spec, at_labels), spec.options.get("split", ""))
+    labels, unread = list_labels(spec, at_labels), set(files.files.values()) - {pair.image for pair in pairs}
+    for name in list(labels.files):
+        if any(files.files.get(above.as_posix()) in unread for above in Path(name).parents):
+            del labels.files[name]  # the video that cannot be read is told, not each of its labels
+    found.take(files, pairs, labels, spec.options.get("split", ""))
+    found.pairs = _chosen(spec, found.pairs)
     return build(spec, found, own_classes(spec, root), kind)
 
 
@@ -100,15 +106,14 @@ def _still(name: str, path: Path, root: Path, fps: float | None) -> Pair:
 def _chosen(spec: Spec, pairs: list[Pair]) -> list[Pair]:
     """Return the frames that `every`, `start` and `end` choose of each sequence."""
     start_s, end_s, every = number(spec, "start"), number(spec, "end"), spec.positive("every") or 1
-    if (start_s, end_s) != (None, None) and (timeless := [pair for pair in pairs if pair.time_s is None]):
+    if {"start", "end"} & spec.options.keys() and (timeless := [pair for pair in pairs if pair.time_s is None]):
         raise ReaderError(f"SPEC {spec}: {timeless[0].image} has no time; start and end need fps=RATE for such frames.")
-    order = sorted(pairs, key=lambda pair: (pair.sequence, pair.index))
     places: dict[str, int] = {}
     kept = []
-    for pair in order:
+    for pair in sorted(pairs, key=lambda pair: (pair.sequence, pair.index)):
         place = pair.index if pair.pts is not None else places.get(pair.sequence, 0)
         places[pair.sequence] = place + 1
         time_s = pair.time_s or 0.0
-        if place % every == 0 and (start_s or 0.0) <= time_s and (end_s is None or time_s < end_s):
+        if place % every == 0 and (start_s or 0.0) <= time_s < (math.inf if end_s is None else end_s):
             kept.append(pair)
     return kept
