@@ -55,6 +55,16 @@ def miniatures() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def videos() -> ModuleType:
+    """The module `tests/videos.py`: writes small videos with B-frames, irregular times, damage, turns."""
+    spec = importlib.util.spec_from_file_location("videos", Path(__file__).with_name("videos.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
 def slips() -> ModuleType:
     """The module `tests/slips.py`: a user's data in miniature, in order or with a slip that new users make."""
     spec = importlib.util.spec_from_file_location("slips", Path(__file__).with_name("slips.py"))

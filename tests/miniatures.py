@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 HEIGHT, WIDTH = 16, 24
+TWO_CLASSES = 'name = "two"\n[[class]]\nname = "road"\ncolor = [0, 0, 0]\n[[class]]\nname = "car"\ncolor = [9, 9, 9]\n'
 CITYSCAPES_COLORS = ((128, 64, 128), (70, 70, 70), (70, 130, 180))
 
 
@@ -27,6 +28,12 @@ def columns(*values: int) -> NDArray[np.uint16]:
 def grey(path: Path, ids_HW: NDArray[np.uint16]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(ids_HW.astype(np.uint8)).save(path)
+
+
+def deep(path: Path, values_HW: NDArray[np.uint16]) -> None:
+    """Write one channel of 16 bits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values_HW.astype(np.uint16)).save(path)
 
 
 def palette(path: Path, ids_HW: NDArray[np.uint16]) -> None:
@@ -56,9 +63,7 @@ def folder(root: Path) -> None:
     for number in (1, 2):
         image(root / "images" / f"drive_{number:04}.png", number)
         grey(root / "labels" / f"drive_{number:04}.png", columns(0, 1))
-    (root / "classes.toml").write_text(
-        'name = "two"\n[[class]]\nname = "road"\ncolor = [0, 0, 0]\n[[class]]\nname = "car"\ncolor = [9, 9, 9]\n'
-    )
+    (root / "classes.toml").write_text(TWO_CLASSES)
 
 
 def cityscapes(root: Path) -> None:
@@ -74,13 +79,96 @@ def cityscapes(root: Path) -> None:
         grey(gt / f"{name}_gtFine_labelIds.png", ids)
         grey(gt / f"{name}_gtFine_labelTrainIds.png", columns(0, 2, 10, 255))
         colors(gt / f"{name}_gtFine_color.png", *CITYSCAPES_COLORS)
-        Image.fromarray(columns(7, 26_001).astype(np.uint16)).save(gt / f"{name}_gtFine_instanceIds.png")
+        deep(gt / f"{name}_gtFine_instanceIds.png", columns(7, 26_001))
         (gt / f"{name}_gtFine_polygons.json").write_text("{}")
     image(root / "leftImg8bit" / "train_extra" / "augsburg" / "augsburg_000000_000000_leftImg8bit.png")
     grey(
         root / "gtCoarse" / "train_extra" / "augsburg" / "augsburg_000000_000000_gtCoarse_labelIds.png",
         columns(0, 7, 11, 24),
     )
+
+
+def cityscapes_sequence(root: Path) -> None:
+    """Beside `cityscapes`: frames 6-25 of aachen's snippet, without 22, and 0-29 of ulm's."""
+    for city, numbers in (("aachen", [n for n in range(6, 26) if n != 22]), ("ulm", range(0, 30))):
+        for number in numbers:
+            at = root / "leftImg8bit_sequence" / "train" / city
+            image(at / f"{city}_000000_{number:06}_leftImg8bit.png", number)
+
+
+def kitti(root: Path) -> None:
+    """Three scenes with labels and objects, one to be predicted."""
+    for scene in range(3):
+        name = f"{scene:06}_10.png"
+        image(root / "training" / "image_2" / name, scene)
+        grey(root / "training" / "semantic" / name, columns(7, 11, 26, 29))  # road, building, car, caravan
+        deep(root / "training" / "instance" / name, columns(7 * 256, 11 * 256 + 1, 26 * 256 + 1, 29 * 256 + 1))
+        colors(root / "training" / "semantic_rgb" / name, *CITYSCAPES_COLORS)
+    image(root / "testing" / "image_2" / "000000_10.png", 9)
+
+
+def kitti_multiview(root: Path) -> None:
+    """The multi-view extension: frames 0-20 of scenes 0 and 1, without 10, which comes with the labels."""
+    for scene in (0, 1):
+        for number in range(21):
+            if number != 10:
+                image(root / "training" / "image_2" / f"{scene:06}_{number:02}.png", number)
+
+
+NYU_SCENE, NYU_FIRST_S = "bedroom_0001", 1294886360.0
+
+
+def nyu_name(seconds: float) -> str:
+    return f"r-{NYU_FIRST_S + seconds:.6f}-{int(2_996_770_081 + seconds * 1000)}"
+
+
+def nyu_v2(root: Path) -> None:
+    """A scene of 12 seconds at 10 frames a second, two of its frames labelled; another with one."""
+    for tenth in range(120):
+        image(root / "frames" / NYU_SCENE / f"{nyu_name(tenth / 10)}.png", tenth)
+    for seconds in (3.0, 9.0):
+        grey(root / "labels" / NYU_SCENE / f"{nyu_name(seconds)}.png", columns(1, 2, 40, 0))
+    image(root / "frames" / "office_0002" / f"{nyu_name(0)}.jpg")
+    grey(root / "labels" / "office_0002" / f"{nyu_name(0)}.png", columns(1, 2, 40, 0))
+    (root / "train.txt").write_text(f"{nyu_name(3.0)}\n")
+
+
+def apolloscape(root: Path) -> None:
+    """Two recordings of two cameras, of 7 and of 4 frames a second apart."""
+    for record, count in (("Record001", 7), ("Record002", 4)):
+        for number in range(count):
+            for camera in (5, 6):
+                name = f"170908_0615{number:02}408_Camera_{camera}"
+                image(root / "ColorImage" / record / f"Camera {camera}" / f"{name}.jpg", number)
+                at = root / "Label" / record / f"Camera {camera}"
+                grey(at / f"{name}_bin.png", columns(49, 161, 113, 255))  # road, group of cars, vegetation, nothing
+                deep(at / f"{name}_instanceIds.png", columns(49_000, 33_001))
+
+
+def video(root: Path) -> None:
+    """Two folders of frames as videos are cut into, all labelled."""
+    for drive in ("walk", "ride"):
+        for number in (0, 1, 2):
+            image(root / drive / f"{number:06}.png", number)
+            grey(root / "labels" / drive / f"{number:06}.png", columns(0, 1))
+    (root / "classes.toml").write_text(TWO_CLASSES)
+
+
+def video_files(root: Path) -> None:
+    """Two video files of two frames, labelled."""
+    import av
+
+    for drive in ("a", "b"):
+        root.mkdir(parents=True, exist_ok=True)
+        with av.open(str(root / f"{drive}.mkv"), "w") as file:
+            stream = file.add_stream("mjpeg", rate=25)
+            stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuvj444p"
+            for number in (0, 1):
+                pixels = np.random.default_rng(number).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+                grey(root / "labels" / drive / f"{number:06}.png", columns(0, 1))
+            file.mux(stream.encode(None))
+    (root / "classes.toml").write_text(TWO_CLASSES)
 
 
 def gta5(root: Path) -> None:
@@ -168,5 +256,9 @@ WRITERS = {
     "camvid": ((camvid, {}), (camvid_segnet, {})),
     "carla": ((carla, {"version": "0.8.4"}), (carla_new, {"version": "0.9.15"})),
     "nthu": ((nthu, {}),),
+    "video": ((video, {}), (video_files, {})),
+    "kitti": ((kitti, {}),),
+    "nyu_v2": ((nyu_v2, {}),),
+    "apolloscape": ((apolloscape, {}),),
     "bdd100k": ((bdd100k, {}), (bdd100k_older, {})),
 }

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from frugalseg.core.codec import read_image
 from frugalseg.core.errors import ImageFileError
 from frugalseg.core.files import write_atomic
 from frugalseg.core.records import Frame, Point, Query, Region
+from frugalseg.data.pixels import read_frame
 
 LENS_PX = 33
 WINDOW_PX = 2048  # frames up to this size are shown whole; one file serves all their questions
@@ -109,21 +109,6 @@ class Renderer:
         if key not in self._pixels:
             self._pixels[key] = self._read(self._frames[key])
         return self._pixels[key]
-
-
-def read_frame(frame: Frame) -> NDArray[np.uint8]:
-    """Return a frame's pixels; 16-bit images show their high byte.
-
-    Raises:
-        ImageFileError: it is missing, damaged, or no longer the file that the manifest says.
-    """
-    image = read_image(Path(frame.image), sha256=frame.sha256)
-    if image.shape[:2] != (frame.height, frame.width):
-        raise ImageFileError(
-            f"{frame.image}: {image.shape[0]}x{image.shape[1]} (height x width), but the manifest says "
-            f"{frame.height}x{frame.width}. Run `frugalseg init` again."
-        )
-    return (image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image.astype(np.uint8, copy=False)
 
 
 def _neighbours(frames: Sequence[Frame]) -> dict[str, tuple[str | None, str | None]]:

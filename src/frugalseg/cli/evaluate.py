@@ -22,6 +22,7 @@ from frugalseg.cli.output import Table, logs_on_stderr, show, show_stage
 from frugalseg.core.errors import ConfigError
 
 FACTS = ("miou", "miou_low", "miou_high", "pixel_accuracy", "mean_accuracy", "frames")
+COARSE_AND_FINE = ("category_miou", "miiou", "category_miiou", "objects")  # where the data set has them
 EXAMPLES = (
     "frugalseg evaluate city --json",
     "frugalseg evaluate city/runs/0004-adapt-cbst-1a2b3c4d --data folder:data/street-labelled",
@@ -131,10 +132,21 @@ def _tables(found: dict[str, Any]) -> list[str | Table]:
     if "miou" not in found:
         return [Table(list(found.items()))]
     facts = [(name, found.get(name)) for name in FACTS]
+    facts += [(name, found[name]) for name in COARSE_AND_FINE if name in found]
     facts += [("ece", found["ece"])] if "ece" in found else []  # a folder of predictions has no confidences
     facts += [(f"miou, {name}", value) for name, value in found.get("subsets", {}).items()]
     facts += [(f"drift, {pair}", _drift(**measured)) for pair, measured in found.get("drift", {}).items()]
-    return [Table(facts), Table(list(found["iou"].items()), ("class", "IoU"))]
+    tables: list[str | Table] = [Table(facts), _scored("class", found["iou"], found.get("iiou"))]
+    if "category_iou" in found:
+        tables.append(_scored("category", found["category_iou"], found.get("category_iiou")))
+    return tables
+
+
+def _scored(kind: str, iou: dict[str, Any], iiou: dict[str, Any] | None) -> Table:
+    """Return the table of IoU, and of iIoU where there are objects; some classes have none."""
+    if iiou is None:
+        return Table(list(iou.items()), (kind, "IoU"))
+    return Table([(name, value, iiou.get(name)) for name, value in iou.items()], (kind, "IoU", "iIoU"))
 
 
 def _drift(score: float | None, certain: bool) -> str:

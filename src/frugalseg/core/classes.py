@@ -7,7 +7,7 @@ IGNORE    255, "no class": never learned from, never scored.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.choose import unknown_name
+from frugalseg.core.class_groups import check_groups, read_groups, toml_table
 from frugalseg.core.errors import ConfigError, UnknownNameError
 from frugalseg.core.toml import list_of, only_keys, read_toml, toml_string, toml_value
 
@@ -45,9 +46,11 @@ class ClassSet:
     `ignored_ids` are raw ids that mean "no class"; raw ids listed nowhere are errors, never silently ignored.
     `subsets` are named groups for reporting (e.g. `frequent`), by class name. `label_colors` says what raw ids look
     like in label files made of colours (RGB); a class that it does not mention looks like its own colour there.
+    `categories` are classes that count as one in category scores, `instance_px` the mean pixels of an object of a
+    class, by which scores weigh single objects.
 
     Raises:
-        ConfigError: no class or too many, a name, alias or raw id twice, a colour or id out of range, a subset with
+        ConfigError: no class or too many, a name, alias or raw id twice, a colour or id out of range, a group with
             an unknown name, a label colour of an unlisted raw id.
     """
 
@@ -56,10 +59,12 @@ class ClassSet:
     ignored_ids: tuple[int, ...] = (IGNORE,)
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     label_colors: Mapping[int, Color] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    instance_px: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "subsets", MappingProxyType(dict(self.subsets)))
-        object.__setattr__(self, "label_colors", MappingProxyType(dict(self.label_colors)))
+        for name in ("subsets", "label_colors", "categories", "instance_px"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         where = f"class set {self.name!r}"
         if not 1 <= len(self.classes) <= MAX_CLASSES:
             raise ConfigError(f"{where} has {len(self.classes)} classes; expected 1 to {MAX_CLASSES}.")
@@ -84,13 +89,11 @@ class ClassSet:
             for alias in entry.aliases:
                 if called.setdefault(alias, entry.name) != entry.name:
                     raise ConfigError(f"{where}: alias {alias!r} of {entry.name!r} already means {called[alias]!r}.")
-        for subset, members in self.subsets.items():
-            for member in members:
-                if member not in self.names:
-                    raise ConfigError(f"{where}, subset {subset!r}: {unknown_name('class', member, self.names)}")
+        check_groups(self.names, self.subsets, self.categories, self.instance_px, where)
 
     def __reduce__(self) -> tuple[Any, ...]:  # a mapping proxy can neither be pickled nor copied
-        return ClassSet, (self.name, self.classes, self.ignored_ids, dict(self.subsets), dict(self.label_colors))
+        values = (getattr(self, entry.name) for entry in fields(self))
+        return ClassSet, tuple(dict(value) if isinstance(value, MappingProxyType) else value for value in values)
 
     @staticmethod
     def _claim(owner: dict[int, str], raw_id: int, name: str, where: str) -> None:
@@ -175,6 +178,8 @@ class ClassSet:
             ],
             "subsets": {name: list(members) for name, members in self.subsets.items()},
             "label_colors": {str(raw_id): list(color) for raw_id, color in self.label_colors.items()},
+            "categories": {name: list(members) for name, members in self.categories.items()},
+            "instance_px": dict(self.instance_px),
         }
 
     @classmethod
@@ -184,7 +189,7 @@ class ClassSet:
         Raises:
             ConfigError: unknown or missing keys, or a class set that contradicts itself.
         """
-        only_keys(data, {"name", "ignore", "class", "subsets", "label_colors"}, where)
+        only_keys(data, {"name", "ignore", "class", "subsets", "label_colors", "categories", "instance_px"}, where)
         rows = data.get("class")
         if not isinstance(rows, list) or not rows:
             raise ConfigError(f"{where}: expected one [[class]] table a class, got none.")
@@ -194,10 +199,9 @@ class ClassSet:
                 name=str(data.get("name", Path(where).stem)),
                 classes=classes,
                 ignored_ids=list_of(data.get("ignore", [IGNORE]), int, f"{where}: `ignore`"),
-                subsets={
-                    name: list_of(members, str, f"{where}: subset {name!r}")
-                    for name, members in data.get("subsets", {}).items()
-                },
+                subsets=read_groups(data, "subsets", "subset", where),
+                categories=read_groups(data, "categories", "category", where),
+                instance_px={name: float(size_px) for name, size_px in data.get("instance_px", {}).items()},
                 label_colors={
                     int(raw_id): _color(color, f"{where}: label_colors, {raw_id}")
                     for raw_id, color in data.get("label_colors", {}).items()
@@ -231,9 +235,8 @@ class ClassSet:
         if self.label_colors:
             lines += ["", "[label_colors]"]
             lines += [f"{raw_id} = {list(color)}" for raw_id, color in self.label_colors.items()]
-        if self.subsets:
-            lines += ["", "[subsets]"]
-            lines += [f"{toml_string(name)} = {toml_value(members)}" for name, members in self.subsets.items()]
+        for key in ("subsets", "categories", "instance_px"):
+            lines += toml_table(key, getattr(self, key))
         return "\n".join(lines) + "\n"
 
 

@@ -26,6 +26,11 @@ class Frame:
     `label` is None where there is no label on disk; `mask` names an image whose zero pixels are the camera's own car.
     `label_kind` says where a label file holds its raw ids: in one channel or a palette's indices (`ids`), in the red
     channel (`red`), or as the colours that the class set gives them (`colors`).
+
+    `sequence` and `index` are the video that the frame is from and its number there, `time_s` its time there in seconds
+    where it is known. Of a frame inside a video file, `image` is the video and `pts` the frame's presentation time in
+    ticks of its stream; `data.pixels.read_pixels` reads either kind. `instances` names a file of 16 bits in which each
+    object's pixels hold raw id x `instance_base` + the object's number.
     """
 
     key: str
@@ -39,6 +44,10 @@ class Frame:
     sha256: str
     mask: str | None = None
     label_kind: str = "ids"
+    time_s: float | None = None
+    pts: int | None = None
+    instances: str | None = None
+    instance_base: int | None = None
 
     def __post_init__(self) -> None:
         if not self.key or not self.key.isprintable() or len(self.key.encode()) > 255:  # undecodable names: unprintable
@@ -49,6 +58,13 @@ class Frame:
             raise DataError(f"{self.image}: size {self.width}x{self.height} (width x height) has no pixels.")
         if self.label_kind not in LABEL_KINDS:
             raise DataError(f"{self.image}: {unknown_name('label_kind', self.label_kind, LABEL_KINDS)}")
+        if self.time_s is not None and not math.isfinite(self.time_s):
+            raise DataError(f"{self.image}: time {self.time_s} is not a finite number of seconds.")
+        if (self.instances is None) != (self.instance_base is None) or (self.instance_base or 1) < 1:
+            raise DataError(
+                f"{self.image}: instances {self.instances!r} and instance_base {self.instance_base!r} go together: a "
+                "file, and what its values are divided by to give the raw id (Cityscapes 1000, KITTI 256)."
+            )
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.codec import read_image, read_label_png
-from frugalseg.core.errors import ImageFileError, TrainingError
+from frugalseg.core.codec import read_label_png
+from frugalseg.core.errors import TrainingError
 from frugalseg.core.records import Frame, Provenance
+from frugalseg.data.pixels import read_frame
 from frugalseg.data.rare_classes import RareClassSampler, Wish
 from frugalseg.data.transforms import AugmentConfig, Labels, Window, augment, draw_view
 
@@ -71,12 +72,7 @@ class ImageCache:
             if frame.key in self._frames:
                 self._frames.move_to_end(frame.key)
                 return self._frames[frame.key]
-        image = to_uint8(read_image(Path(frame.image), sha256=frame.sha256))
-        if image.shape[:2] != (frame.height, frame.width):  # a manifest of the user's own has no hash, or a wrong size
-            raise ImageFileError(
-                f"{frame.image}: {image.shape[0]}x{image.shape[1]} (height x width), but the manifest says "
-                f"{frame.height}x{frame.width}. Correct the manifest, or run `frugalseg init` again."
-            )
+        image = read_frame(frame)
         with self._lock:
             if frame.key not in self._frames and image.nbytes <= self._limit_bytes:
                 self._frames[frame.key] = image
@@ -84,11 +80,6 @@ class ImageCache:
             while self._held_bytes > self._limit_bytes:
                 self._held_bytes -= self._frames.popitem(last=False)[1].nbytes
         return image
-
-
-def to_uint8(image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Return a 16-bit image as 8 bits by its high byte; 8-bit images stay as they are."""
-    return (image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image.astype(np.uint8, copy=False)
 
 
 @dataclass(frozen=True)

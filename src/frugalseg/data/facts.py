@@ -19,6 +19,7 @@ from frugalseg.core.errors import ConfigError, DataError, ImageFileError
 from frugalseg.core.records import Frame
 from frugalseg.data.label_kinds import read_raw
 from frugalseg.data.masks import askable
+from frugalseg.data.pixels import read_pixels
 
 THUMB = 16  # side of the thumbnail that near-duplicates are verified by
 FLAT_RATIO = 0.9  # of horizontal neighbours that are equal: label maps have more, photographs fewer
@@ -113,7 +114,7 @@ class Inspector:
 
     def _image(self, frame: Frame) -> dict[str, Any]:
         path = Path(frame.image)
-        image_HWC, changed = _read(path, frame.sha256)
+        image_HWC, changed = _read(frame)
         rgb_HWC = (image_HWC >> 8).astype(np.uint8) if image_HWC.dtype == np.uint16 else image_HWC
         like_label = _is_label_map(path, rgb_HWC, self.project, self.classes)
         twin = _twin(path) if like_label and frame.label is None else ""
@@ -152,18 +153,18 @@ def label_facts(raw_HW: NDArray[np.uint16]) -> LabelFacts:
     return LabelFacts(height, width, _is_flat(raw_HW[..., None]), ids, counts[ids], np.zeros(0, np.int64))
 
 
-def _read(path: Path, sha256: str) -> tuple[NDArray[Any], bool]:
-    """Return an image, and whether it is another file than the one with that hash; what is hashed is what is decoded.
+def _read(frame: Frame) -> tuple[NDArray[Any], bool]:
+    """Return an image, and whether it is another file than was listed; what is hashed is what is decoded.
 
     Raises:
         ImageFileError: it cannot be used.
     """
     try:
-        return read_image(path, sha256=sha256, strict=True), False
+        return read_pixels(frame, strict=True), False
     except ImageFileError:
-        if not sha256:
+        if not frame.sha256:
             raise
-        return read_image(path, strict=True), True  # raises again for damage
+        return read_pixels(frame, strict=True, verify=False), True  # raises again for damage
 
 
 def _see(error: str, look: Any) -> dict[str, Any]:

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import UNKNOWN, ClassSet
-from frugalseg.core.codec import read_image
 from frugalseg.core.errors import DataError
 from frugalseg.core.records import Frame
 from frugalseg.data.label_kinds import read_raw
 from frugalseg.data.masks import askable
+from frugalseg.data.pixels import read_pixels, to_uint8
 
 SIDE = 400  # the longer one, of a small picture
 NOBODY = 254  # in a small label: an id that no class has
@@ -42,11 +41,9 @@ class Glimpser:
         """Return a frame of a set in small, or None if its image cannot be read; so is a label, if it can be."""
         name, frame = item
         try:
-            image_HWC = read_image(Path(frame.image))
+            image_HWC = to_uint8(read_pixels(frame, verify=False))
         except (DataError, OSError, MemoryError):
             return None
-        if image_HWC.dtype == np.uint16:
-            image_HWC = (image_HWC >> 8).astype(np.uint8)
         factor = min(1.0, SIDE / max(image_HWC.shape[:2]))
         size = (max(1, round(image_HWC.shape[1] * factor)), max(1, round(image_HWC.shape[0] * factor)))
         image = np.asarray(cv2.resize(image_HWC, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -13,6 +13,7 @@ from frugalseg.core.records import Refused
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 LABEL_SUFFIXES = (".png", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg")
 # Kinds of pictures that we do not read: passed over in silence, they would be missing without anybody knowing.
 OTHER_PICTURES = (
     *(".gif", ".apng", ".heic", ".heif", ".avif", ".jp2", ".j2k", ".jpx", ".jxl", ".jfif", ".ppm", ".pgm", ".pbm"),

@@ -46,7 +46,8 @@ def read_manifest(folder: Path) -> Manifest:
 def _located(frame: Frame, folder: Path) -> Frame:
     label = None if frame.label is None else str(folder / frame.label)
     mask = None if frame.mask is None else str(folder / frame.mask)
-    return replace(frame, image=str(folder / frame.image), label=label, mask=mask)
+    instances = None if frame.instances is None else str(folder / frame.instances)
+    return replace(frame, image=str(folder / frame.image), label=label, mask=mask, instances=instances)
 
 
 def _csv(refused: tuple[Refused, ...]) -> str:

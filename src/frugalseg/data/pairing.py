@@ -13,12 +13,12 @@ Files named in options are relative to the working directory, else to the data f
 import fnmatch
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from frugalseg.core.classes import ClassSet
-from frugalseg.core.codec import image_facts
+from frugalseg.core.codec import ImageFacts, image_facts
 from frugalseg.core.errors import DataError, DataProblems, ReaderError
 from frugalseg.core.records import Frame, Manifest, Refused
 from frugalseg.core.spec import Spec
@@ -39,6 +39,10 @@ class Pair:
     sequence: str = ""
     index: int = 0
     split: str = ""
+    time_s: float | None = None
+    pts: int | None = None
+    instances: Path | None = None
+    facts: ImageFacts | None = None  # of frames that have been looked at already: those of videos
 
 
 def numbered(key: str) -> tuple[str, int]:
@@ -69,6 +73,8 @@ class Found:
         prefix: str = "",
         flat: bool = False,
         placed: Callable[[str], tuple[str, int]] = numbered,
+        rate_hz: float | None = None,
+        instances: Listing | None = None,
     ) -> None:
         """Pair images and labels of one name.
 
@@ -79,17 +85,45 @@ class Found:
             prefix: What comes before the name in the frame's key.
             flat: Whether the sub-folders are no part of the key.
             placed: Sequence and index from the key.
+            rate_hz: Frames a second that the index counts, where that is known.
+            instances: Files that tell single objects apart; empty where there are none.
         """
+        objects = instances.files if instances else {}
         for name, path in images.files.items():
             key = prefix + (PurePosixPath(name).name if flat else name)
-            self.pairs.append(Pair(key, path, labels.files.get(name), *placed(key), split))
+            sequence, index = placed(key)
+            time_s = index / rate_hz if rate_hz else None
+            label = labels.files.get(name)
+            self.pairs.append(Pair(key, path, label, sequence, index, split, time_s, instances=objects.get(name)))
+        self._note(images, labels, images.files)
+
+    def take(self, looked: Listing, pairs: list[Pair], labels: Listing, split: str = "") -> None:
+        """Take pairs without labels as they are, and give each the label that is named like its key."""
+        self.pairs += [replace(pair, label=labels.files.get(pair.key), split=split) for pair in pairs]
+        self._note(looked, labels, {pair.key for pair in pairs})
+
+    def _note(self, images: Listing, labels: Listing, names: Container[str]) -> None:
+        """Keep what was refused, labels without an image among them, and where we looked."""
         self.refused += images.refused + labels.refused
         self.refused += [
             Refused(str(path), f"a label without an image (no {images.folder / name}.*). Remove it, or add the image.")
             for name, path in labels.files.items()
-            if name not in images.files
+            if name not in names
         ]
         self.looked.append(images)
+
+    def near_labels(self, spec: Spec, option: str, most: int, anchors: Container[str]) -> None:
+        """Keep the frames of `anchors` and as many before and after each as an option says; without it only those.
+
+        Raises:
+            ReaderError: the option is no number from 1 to `most`.
+        """
+        count = spec.positive(option) or 0
+        if count > most:
+            raise ReaderError(f"SPEC {spec}: {option} must be a number from 1 to {most}, got {count}.")
+        centres = [(pair.sequence, pair.index) for pair in self.pairs if pair.key in anchors]
+        kept = {(sequence, index + step) for sequence, index in centres for step in range(-count, count + 1)}
+        self.pairs = [pair for pair in self.pairs if (pair.sequence, pair.index) in kept]
 
     def only(self, spec: Spec, option: str, group: Callable[[Pair], str]) -> None:
         """Keep the pairs of the groups (cities, drives) that an option lists with commas between, where it is given.
@@ -113,7 +147,14 @@ def list_labels(spec: Spec, folder: Path, ending: str = "", others: bool = False
     return list_files(folder, LABEL_SUFFIXES, ending, others)
 
 
-def build(spec: Spec, found: Found, classes: ClassSet, label_kind: str = "ids", mask: Path | None = None) -> Manifest:
+def build(
+    spec: Spec,
+    found: Found,
+    classes: ClassSet,
+    label_kind: str = "ids",
+    mask: Path | None = None,
+    instance_base: int | None = None,
+) -> Manifest:
     """Return the manifest of the pairs that the options choose; those that cannot be used are refused by name.
 
     Raises:
@@ -129,7 +170,7 @@ def build(spec: Spec, found: Found, classes: ClassSet, label_kind: str = "ids", 
     frames, refused = [], [*found.refused, *missing, *_shadowed(found.pairs, by_key)]
     for key in keys:
         try:
-            frames.append(_frame(by_key[key], label_kind, mask))
+            frames.append(_frame(by_key[key], label_kind, mask, instance_base))
         except DataError as error:
             image = str(by_key[key].image)
             refused.append(Refused(image, str(error).removeprefix(f"{image}: ")))
@@ -189,19 +230,25 @@ def _listed(path: Path, by_key: dict[str, Pair]) -> tuple[list[str], list[Refuse
     except (OSError, UnicodeDecodeError) as error:
         raise ReaderError(f"{path}: cannot read this list: {error}.") from error
     for number, line in enumerate(lines, 1):
-        words = line.split()  # lists of pairs have the image first
-        if words:
-            name = PurePosixPath(words[0].lstrip("/"))
-            key = called.get(words[0]) or called.get(name.with_suffix("").as_posix()) or called.get(name.stem)
+        words = [line.strip(), *line.split()[:1]]  # the whole line (names may hold blanks), or the first of a pair
+        if words[0]:
+            key = next((key for word in words if (key := _called(word, called))), None)
             if key is None:
-                missing.append(Refused(words[0], f"listed in {path}, line {number}, but there is no such image."))
+                missing.append(Refused(words[-1], f"listed in {path}, line {number}, but there is no such image."))
             else:
                 keys.add(key)
     return sorted(keys), missing
 
 
-def _frame(pair: Pair, label_kind: str, mask: Path | None) -> Frame:
-    facts = image_facts(pair.image)
+def _called(word: str, called: dict[str, str]) -> str | None:
+    name = PurePosixPath(word.lstrip("/"))
+    if not name.name:
+        return None
+    return called.get(word) or called.get(name.with_suffix("").as_posix()) or called.get(name.stem)
+
+
+def _frame(pair: Pair, label_kind: str, mask: Path | None, instance_base: int | None) -> Frame:
+    facts = pair.facts or image_facts(pair.image)
     return Frame(
         key=pair.key,
         image=os.path.abspath(pair.image),
@@ -214,4 +261,8 @@ def _frame(pair: Pair, label_kind: str, mask: Path | None) -> Frame:
         sha256=facts.sha256,
         mask=os.path.abspath(mask) if mask else None,
         label_kind=label_kind,
+        time_s=pair.time_s,
+        pts=pair.pts,
+        instances=os.path.abspath(pair.instances) if pair.instances else None,
+        instance_base=instance_base if pair.instances else None,
     )

@@ -1,14 +1,18 @@
 """What readers ask of a SPEC: its data folder, and options that are words, files, splits, groups or class sets."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from frugalseg.core.choose import nearest
-from frugalseg.core.classes import ClassSet
+from frugalseg.core.classes import ClassSet, SemanticClass
 from frugalseg.core.errors import ReaderError
 from frugalseg.core.spec import Spec
 from frugalseg.data import class_sets
 from frugalseg.data.listing import inside
+
+UNLABELLED = ClassSet("unlabelled", (SemanticClass("anything", (128, 128, 128), (0,)),))
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 def folder_of(spec: Spec, needed: str, tree: str, root: Path | None = None) -> Path:
@@ -91,16 +95,30 @@ def option_file(spec: Spec, option: str, root: Path) -> Path | None:
     raise ReaderError(f"SPEC {spec}: {option}={spec.options[option]} is no file, neither here nor in {root}.")
 
 
-def class_set(spec: Spec, root: Path, default: ClassSet) -> ClassSet:
-    """Return the class set that `classes=` names (a file, or one of ours), or `default`.
+def own_classes(spec: Spec, root: Path) -> ClassSet:
+    """Return the class set of a user's own data: `classes=` (a file, or one of ours), `classes.toml`, or one for none.
 
     Raises:
-        ReaderError: neither a file nor one of ours.
+        ReaderError: `classes=` is neither a file nor one of ours.
         ConfigError: the file's content does not fit.
     """
     name = spec.options.get("classes")
     if name is None:
-        return default
+        return ClassSet.from_toml(root / "classes.toml") if (root / "classes.toml").is_file() else UNLABELLED
     if not any(path.is_file() for path in (Path(name), root / name)) and name not in class_sets.names():
         raise ReaderError(f"SPEC {spec}: classes={name} is no file. {class_sets.unknown(name)}")
     return class_sets.find(name, root)
+
+
+def number(spec: Spec, option: str) -> float | None:
+    """Return an option that is a number from 0 up (of frames a second, or of seconds); None if not given.
+
+    Raises:
+        ReaderError: it is no such number.
+    """
+    value = spec.options.get(option)
+    if value is None:
+        return None
+    if not _NUMBER.fullmatch(value):
+        raise ReaderError(f"SPEC {spec}: {option} must be a number from 0 up, e.g. 2.5, got {value!r}.")
+    return float(value)

@@ -32,8 +32,13 @@ READERS = {
     "folder": Entry(
         "images/ and labels/ of PNG, JPEG or TIFF, with classes.toml", "ours", "frugalseg.data.readers.folder:read"
     ),
+    "video": Entry(
+        "a video file, a folder of them, or folders of frames, each a sequence",
+        "ours",
+        "frugalseg.data.readers.video:read",
+    ),
     "cityscapes": Entry(
-        "Cityscapes: leftImg8bit/ and gtFine/ (labelIds or trainIds)",
+        "Cityscapes: leftImg8bit/ and gtFine/ (labelIds or trainIds), and the video around each frame",
         "Cordts et al., CVPR 2016",
         "frugalseg.data.readers.cityscapes:read",
     ),
@@ -66,6 +71,21 @@ READERS = {
         "BDD100K's semantic segmentation, the layout of today or the older one",
         "Yu et al., CVPR 2020",
         "frugalseg.data.readers.bdd100k:read",
+    ),
+    "kitti": Entry(
+        "KITTI's semantic segmentation, and up to 10 frames before and after each labelled one",
+        "Abu Alhaija et al., IJCV 2018; Menze and Geiger, CVPR 2015",
+        "frugalseg.data.readers.kitti:read",
+    ),
+    "nyu_v2": Entry(
+        "NYU Depth V2: labelled indoor frames, 40 classes, and the video around them at 2 frames a second",
+        "Silberman et al., ECCV 2012",
+        "frugalseg.data.readers.nyu_v2:read",
+    ),
+    "apolloscape": Entry(
+        "ApolloScape's scene parsing, every frame labelled; in parts of 21 whose centre keeps its label",
+        "Wang et al., TPAMI 2019",
+        "frugalseg.data.readers.apolloscape:read",
     ),
 }
 

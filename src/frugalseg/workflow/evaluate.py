@@ -1,9 +1,11 @@
 """`evaluate`: predict labelled frames, count, score."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from frugalseg.core.classes import ClassSet
@@ -12,10 +14,11 @@ from frugalseg.core.config import load_config
 from frugalseg.core.errors import MissingPairError
 from frugalseg.data.labels import LabelReader
 from frugalseg.evaluation.compare import bootstrap_interval
-from frugalseg.evaluation.confusion import Confusions, confusion, scores
+from frugalseg.evaluation.confusion import Confusions, Counts, confusion, scores
+from frugalseg.evaluation.objects import object_scores
 from frugalseg.training.predict import PredictConfig
 from frugalseg.workflow.look import Viewer
-from frugalseg.workflow.measure import DRIFT, find_drift, measure, require_labels
+from frugalseg.workflow.measure import DRIFT, Measured, ObjectCounter, find_drift, measure, require_labels
 from frugalseg.workflow.project import DOMAINS, MODEL, Project, read_spec
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -54,7 +57,7 @@ def evaluate_stage(project: Project, model: Path | None, options: Options) -> St
         viewer = Viewer(model / MODEL, config)
         measured = measure(viewer, validation, config.gallery_frames, config.drift_frames, options)
         measured.save(folder)
-        found = {**summary(measured.confusions, project.classes), "ece": _number(measured.reliability.curve().ece)}
+        found = _found(measured, project.classes)
         if not config.drift_frames:
             return found
         drift = find_drift(project, viewer, {"validation": measured.sample}, config.drift_frames, folder, options)
@@ -70,7 +73,7 @@ def evaluate_model(model: Path, data: str, options: Options) -> dict[str, Any]:
     config = load_config(EvaluateConfig, options.config, options.overrides)
     viewer = Viewer(model, config)
     measured = measure(viewer, manifest, 0, 0, options)
-    return {**summary(measured.confusions, viewer.classes), "ece": _number(measured.reliability.curve().ece)}
+    return _found(measured, viewer.classes)
 
 
 def evaluate_folder(predictions: Path, data: str, classes: ClassSet | None) -> dict[str, Any]:
@@ -89,13 +92,20 @@ def evaluate_folder(predictions: Path, data: str, classes: ClassSet | None) -> d
         )
     require_labels(manifest)
     reader, confusions = LabelReader(manifest.classes, class_set), Confusions(len(class_set))
+    objects = ObjectCounter(manifest, class_set)
     for frame in manifest:
         prediction_HW = read_label_png(predictions / f"{frame.key}.png")
         confusions.add(frame.key, confusion(reader.read(frame), prediction_HW, len(class_set)))
-    return summary(confusions, class_set)
+        objects.see(frame, prediction_HW)
+    return summary(confusions, class_set, objects)
 
 
-def summary(confusions: Confusions, classes: ClassSet) -> dict[str, Any]:
+def _found(measured: Measured, classes: ClassSet) -> dict[str, Any]:
+    found = summary(measured.confusions, classes, measured.objects)
+    return {**found, "ece": _number(measured.reliability.curve().ece)}
+
+
+def summary(confusions: Confusions, classes: ClassSet, objects: ObjectCounter) -> dict[str, Any]:
     """Return what `evaluate --json` prints; fractions 0–1, None for a class that does not occur."""
     total = confusions.total()
     result = scores(total)
@@ -104,12 +114,33 @@ def summary(confusions: Confusions, classes: ClassSet) -> dict[str, Any]:
         "miou": result.miou,
         "miou_low": interval.low,
         "miou_high": interval.high,
-        "iou": {name: _number(iou) for name, iou in zip(classes.names, result.iou_C, strict=True)},
+        "iou": _named(classes.names, result.iou_C),
         "pixel_accuracy": result.pixel_accuracy,
         "mean_accuracy": result.mean_accuracy,
         "subsets": {name: scores(total, classes.subset_ids(name)).miou for name in classes.subsets},
         "frames": len(confusions),
+        **_coarse_and_fine(total, classes, objects),
     }
+
+
+def _coarse_and_fine(total: Counts, classes: ClassSet, objects: ObjectCounter) -> dict[str, Any]:
+    """Return scores of whole categories, and of single objects, where the data set has them."""
+    grouping, found = objects.grouping, dict[str, Any]()
+    scored = object_scores(total, objects.hits, grouping)
+    if grouping.categories:
+        found["category_iou"] = _named(grouping.categories, scored.category_iou_K)
+        found["category_miou"] = _number(scored.category_miou)
+    if objects.hits:
+        by_object = {name: iou for name, iou in _named(classes.names, scored.iiou_C).items() if iou is not None}
+        found |= {"objects": len(objects.hits), "iiou": by_object, "miiou": _number(scored.miiou)}
+        of_category = _named(grouping.categories, scored.category_iiou_K)
+        found["category_iiou"] = {name: iou for name, iou in of_category.items() if iou is not None}
+        found["category_miiou"] = _number(scored.category_miiou)
+    return found
+
+
+def _named(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float | None]:
+    return {name: _number(value) for name, value in zip(names, values, strict=True)}
 
 
 def _number(value: float) -> float | None:

@@ -10,16 +10,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from frugalseg.core.classes import ClassSet
 from frugalseg.core.codec import write_label_png
 from frugalseg.core.errors import ImageFileError, MissingPairError
-from frugalseg.core.records import Manifest
+from frugalseg.core.records import Frame, Manifest
 from frugalseg.core.table import write_records
 from frugalseg.data.labels import LabelReader
+from frugalseg.data.objects import ObjectReader
 from frugalseg.evaluation.confusion import Confusions, confusion
 from frugalseg.evaluation.domain_sample import DomainSample, sampled
 from frugalseg.evaluation.drift import LEAST, measure_drift
 from frugalseg.evaluation.drift_findings import DriftFindings
 from frugalseg.evaluation.frame_scores import FrameScore, Keeper
+from frugalseg.evaluation.objects import Grouping, ObjectHits, object_hits
 from frugalseg.evaluation.reliability import Reliability
 from frugalseg.workflow.look import Look, Viewer
 from frugalseg.workflow.project import CONFUSIONS, DOMAINS, Project
@@ -30,6 +33,22 @@ FRAMES = "frames.parquet"
 GALLERY = "gallery"  # prediction/KEY.png and entropy/KEY.png of the frames in `extremes`
 SAMPLES = "domains"  # DOMAIN.npz: what the network says of each domain's frames
 DRIFT = "drift.json"
+OBJECTS = "objects.parquet"  # where the data set tells single objects apart: hits of each
+
+
+class ObjectCounter:
+    """Hits of the single objects, where every frame of a data set has a file of them; else there are none."""
+
+    def __init__(self, manifest: Manifest, project: ClassSet) -> None:
+        self.grouping, self.hits = Grouping.of(manifest.classes, project), list[ObjectHits]()
+        self._reader = ObjectReader(manifest.classes, project)
+        self._there = all(frame.instances for frame in manifest)
+
+    def see(self, frame: Frame, prediction_HW: NDArray[np.uint8]) -> None:
+        """Count a frame's objects."""
+        if self._there:
+            objects = self._reader.read(frame)
+            self.hits += object_hits(frame.key, objects.numbers_HW, objects.class_of, prediction_HW, self.grouping)
 
 
 @dataclass(eq=False)
@@ -40,6 +59,7 @@ class Measured:
     reliability: Reliability
     sample: DomainSample
     keeper: Keeper[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+    objects: ObjectCounter
     scores: list[FrameScore] = field(default_factory=list)
 
     def see(self, look: Look, truth_HW: NDArray[np.uint8], classes: int) -> None:
@@ -50,6 +70,7 @@ class Measured:
         self.confusions.add(key, matrix)
         self.reliability = self.reliability.merge(counted)
         self.sample.add(look.summary)
+        self.objects.see(look.frame, look.prediction_HW)
         self.scores.append(FrameScore.of(key, matrix, look.summary.entropy))
         entropy_HW = np.rint(look.entropy_HW.clip(0, 1) * 255).astype(np.uint8)
         self.keeper.see(self.scores[-1], (look.prediction_HW, entropy_HW))
@@ -59,6 +80,8 @@ class Measured:
         self.confusions.save(folder / CONFUSIONS)
         self.reliability.save(folder / RELIABILITY)
         write_records(folder / FRAMES, sorted(self.scores, key=lambda score: score.key), FrameScore)
+        if self.objects.hits:
+            write_records(folder / OBJECTS, self.objects.hits, ObjectHits)
         for key, (prediction_HW, entropy_HW) in self.keeper.kept().items():
             for kind, map_HW in (("prediction", prediction_HW), ("entropy", entropy_HW)):
                 path = folder / GALLERY / kind / f"{key}.png"
@@ -75,7 +98,8 @@ def measure(viewer: Viewer, manifest: Manifest, gallery: int, drift: int, option
     require_labels(manifest)
     count = len(viewer.classes)
     reader = LabelReader(manifest.classes, viewer.classes)
-    measured = Measured(Confusions(count), Reliability.empty(count), DomainSample(drift), Keeper(gallery))
+    objects = ObjectCounter(manifest, viewer.classes)
+    measured = Measured(Confusions(count), Reliability.empty(count), DomainSample(drift), Keeper(gallery), objects)
     for number, frame in enumerate(manifest, 1):
         measured.see(viewer.look(frame), reader.read(frame), count)
         if number % 100 == 0:

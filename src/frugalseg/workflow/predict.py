@@ -11,8 +11,8 @@ from PIL import Image
 from frugalseg.core.codec import read_image, write_label_png
 from frugalseg.core.config import load_config
 from frugalseg.core.errors import DataError, ImageFileError, ReaderError
-from frugalseg.data.batches import to_uint8
 from frugalseg.data.listing import IMAGE_SUFFIXES, list_files
+from frugalseg.data.pixels import to_uint8
 from frugalseg.data.verify import verified
 from frugalseg.models.store import load_model, read_model_info
 from frugalseg.training.predict import PredictConfig, Predictor

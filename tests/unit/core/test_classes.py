@@ -101,6 +101,11 @@ def test_a_map_to_itself_changes_nothing(classes):
         (((ROAD, SemanticClass("a", (0, 0, 0), (1,), ("street",))),), "alias 'street' of 'a' already means 'road'"),
         (((ROAD,), (), {}, {999: (0, 0, 0)}), "raw id 999 is neither a class's nor in `ignore`"),
         (((ROAD,), (9,), {}, {9: (0, 0, 999)}), r"colour \(0, 0, 999\) of '9' is not three numbers"),
+        (((ROAD,), (), {}, {}, {"flat": ("raod",)}), "category 'flat': .* Did you mean 'road'"),
+        (((ROAD,), (), {}, {}, {"a": ("road",), "b": ("road",)}), "'road' is in the categories 'a' and 'b'"),
+        (((ROAD,), (), {}, {}, {}, {"rod": 5.0}), "instance_px: .* Did you mean 'road'"),
+        (((ROAD,), (), {}, {}, {}, {"road": 0.0}), "'road' = 0.0; expected an object's mean pixels, > 0"),
+        (((ROAD,), (), {}, {}, {}, {"road": float("nan")}), "'road' = nan; expected"),
     ],
 )
 def test_contradictions_are_refused(arguments, message):

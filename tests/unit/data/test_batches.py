@@ -20,8 +20,8 @@ from frugalseg.data.batches import (
     class_share,
     human_masks,
     mining_centre,
-    to_uint8,
 )
+from frugalseg.data.pixels import to_uint8
 from frugalseg.data.rare_classes import RareClassSampler
 from frugalseg.data.transforms import AugmentConfig, Window
 

@@ -18,17 +18,15 @@ number behind that.
 
 from pathlib import Path
 
-from frugalseg.core.classes import ClassSet, SemanticClass
 from frugalseg.core.errors import ReaderError
 from frugalseg.core.records import LABEL_KINDS, Manifest
 from frugalseg.core.spec import Spec
 from frugalseg.data.listing import IMAGE_SUFFIXES, Listing, list_files
 from frugalseg.data.pairing import COMMON, Found, build, index_only, list_labels, numbered
-from frugalseg.data.spec_options import choice, class_set, option_file
+from frugalseg.data.spec_options import choice, option_file, own_classes
 
 OPTIONS = ("images", "labels", "label_kind", "classes", "split", "sequence", *COMMON)
 TREE = "  PATH/images/….png\n  PATH/labels/….png   (may be missing)\n  PATH/classes.toml   (may be missing)"
-UNLABELLED = ClassSet("unlabelled", (SemanticClass("anything", (128, 128, 128), (0,)),))
 
 
 def read(spec: Spec) -> Manifest:
@@ -48,9 +46,7 @@ def read(spec: Spec) -> Manifest:
     images = list_files(at_images, IMAGE_SUFFIXES, without=(at_labels or root / "labels", mask))
     labels = list_labels(spec, at_labels) if at_labels else Listing(root)
     found.add(images, labels, spec.options.get("split", ""), placed=numbered if by_prefix else index_only)
-    classes_toml = root / "classes.toml"
-    own = ClassSet.from_toml(classes_toml) if "classes" not in spec.options and classes_toml.is_file() else UNLABELLED
-    return build(spec, found, class_set(spec, root, own), kind, mask)
+    return build(spec, found, own_classes(spec, root), kind, mask)
 
 
 def _folders(spec: Spec, root: Path) -> tuple[Path, Path | None]:

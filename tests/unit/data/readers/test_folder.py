@@ -9,7 +9,8 @@ from frugalseg.core.classes import ClassSet, SemanticClass
 from frugalseg.core.errors import DataProblems, ReaderError, UnknownIdError
 from frugalseg.core.spec import Spec
 from frugalseg.data.labels import LabelReader
-from frugalseg.data.readers.folder import UNLABELLED, read
+from frugalseg.data.readers.folder import read
+from frugalseg.data.spec_options import UNLABELLED
 
 CLASSES = ClassSet("two", (SemanticClass("road", (0, 0, 0), (0,)), SemanticClass("car", (1, 1, 1), (1,))))
 

@@ -1,0 +1,116 @@
+"""One labelled frame's label, carried away from it frame by frame.
+
+Recursions: `paper` warps the label again at each step (Ganeshan et al., ICCV 2021, equations 1-3), `soft` does so with
+class shares read between pixels, `composed` composes the flows and warps the original label once, so that rounding to
+whole pixels happens once and not k times.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frugalseg.core.errors import LabelShapeError
+from frugalseg.propagation.flow import Flow, compose
+from frugalseg.propagation.fuse import Warp
+from frugalseg.propagation.motion import Motion, Neighbours, Picture
+from frugalseg.propagation.warp import WINDOW_PX, harden, one_hot, photometric_error, warp_nearest, warp_soft
+
+
+class Recursion(StrEnum):
+    """How a label comes from one frame to the next."""
+
+    PAPER = "paper"
+    COMPOSED = "composed"
+    SOFT = "soft"
+
+
+@dataclass(frozen=True, eq=False)
+class Anchor:
+    """A labelled frame: its picture and class ids, H x W uint8, IGNORE where unknown.
+
+    Raises:
+        LabelShapeError: the two differ in size.
+    """
+
+    picture: Picture
+    label_HW: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.label_HW.shape != self.picture.size_HW:
+            raise LabelShapeError(
+                f"{self.picture.key}: label is {self.label_HW.shape} but its frame is {self.picture.size_HW} "
+                "(height x width).\nResize the label with nearest-neighbour, or check the pairing."
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """A frame that an anchor's label has been brought to: the composed flow from it to the anchor, `steps` frames."""
+
+    anchor: Anchor
+    picture: Picture
+    flow: Flow
+    steps: int
+
+    def warp(self) -> Warp:
+        """Return the anchor's label with the composed flow."""
+        return self._warp(self.flow)
+
+    def warps(self, direct: Motion | None) -> tuple[Warp, ...]:
+        """Return what `warp` does and, with `direct`, also the flow straight to the anchor that starts from it.
+
+        The composed flow drifts a little at each step; the direct one does not, but is lost where much has changed.
+        """
+        if direct is None:
+            return (self.warp(),)
+        return self.warp(), self._warp(direct.flow(self.picture, self.anchor.picture, self.flow))
+
+    def _warp(self, flow: Flow) -> Warp:
+        error_HW = photometric_error(self.picture.rgb_HWC, self.anchor.picture.rgb_HWC, flow, WINDOW_PX, extend=True)
+        return Warp(self.anchor.label_HW, flow, error_HW)
+
+
+class Chain:
+    """The way from an anchor over neighbouring frames; memory does not grow with its length. `here` is its end."""
+
+    def __init__(self, anchor: Anchor, neighbours: Neighbours) -> None:
+        self.here = Reached(anchor, anchor.picture, Flow.still(anchor.picture.size_HW), 0)
+        self._neighbours = neighbours
+
+    def advance(self, picture: Picture) -> Flow:
+        """Go on to the next frame and return the flow from it to the frame before.
+
+        Raises:
+            DataError: its size is another.
+        """
+        before = self.here
+        step = self._neighbours.flow(picture, before.picture)
+        self.here = Reached(before.anchor, picture, compose(step, before.flow), before.steps + 1)
+        return step
+
+
+class Carried:
+    """A label carried along a chain by one of the recursions; `extend` as in `warp`."""
+
+    def __init__(
+        self, anchor: Anchor, neighbours: Neighbours, recursion: Recursion, classes: int, extend: bool = False
+    ) -> None:
+        self.chain = Chain(anchor, neighbours)
+        self.label_HW = anchor.label_HW
+        self._recursion, self._extend = recursion, extend
+        self._soft_HWC = one_hot(anchor.label_HW, classes) if recursion is Recursion.SOFT else None
+
+    def advance(self, picture: Picture) -> NDArray[np.uint8]:
+        """Go on to the next frame and return its class ids, IGNORE where nothing is known."""
+        step = self.chain.advance(picture)
+        if self._soft_HWC is not None:
+            self._soft_HWC = warp_soft(self._soft_HWC, step, self._extend)
+            self.label_HW = harden(self._soft_HWC)
+        elif self._recursion is Recursion.PAPER:
+            self.label_HW = warp_nearest(self.label_HW, step, self._extend)
+        else:
+            here = self.chain.here
+            self.label_HW = warp_nearest(here.anchor.label_HW, here.flow, self._extend)
+        return self.label_HW

@@ -1,0 +1,57 @@
+"""The semantic network g, as propagation sees it: its two best classes at each pixel and how far they are apart.
+
+Legend: H x W pixels, C classes. Three bytes a pixel stand for a frame's C class probabilities.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frugalseg.core.errors import DataError
+from frugalseg.propagation.motion import Picture
+
+
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """The most probable class, the runner-up, and p(first) - p(second) in 255ths: H x W uint8 each."""
+
+    first_HW: NDArray[np.uint8]
+    second_HW: NDArray[np.uint8]
+    margin_HW: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, probability_CHW: NDArray[np.floating]) -> "Guess":
+        """Return the guess of class probabilities; the smaller id comes first among equals.
+
+        Raises:
+            DataError: fewer than two classes.
+        """
+        classes = len(probability_CHW)
+        if classes < 2:
+            raise DataError(f"a guess needs two classes or more, got probabilities of {classes}.")
+        first_HW = probability_CHW.argmax(axis=0)
+        best_HW = np.take_along_axis(probability_CHW, first_HW[None], 0)[0]
+        others_CHW = probability_CHW.copy()
+        np.put_along_axis(others_CHW, first_HW[None], -1.0, 0)
+        second_HW = others_CHW.argmax(axis=0)
+        next_HW = np.take_along_axis(others_CHW, second_HW[None], 0)[0]
+        margin_HW = np.rint((best_HW - next_HW).clip(0, 1) * 255)
+        return cls(first_HW.astype(np.uint8), second_HW.astype(np.uint8), margin_HW.astype(np.uint8))
+
+    def shares(self, classes: int) -> NDArray[np.float32]:
+        """Return C x H x W: how the two classes share a probability of 1; the others have 0."""
+        margin_HW = self.margin_HW.astype(np.float32) / 255
+        shares_CHW = np.zeros((classes, *self.first_HW.shape), np.float32)
+        np.put_along_axis(shares_CHW, self.second_HW[None].astype(np.intp), (1 - margin_HW)[None] / 2, 0)
+        np.put_along_axis(shares_CHW, self.first_HW[None].astype(np.intp), (1 + margin_HW)[None] / 2, 0)
+        return shares_CHW
+
+
+class Semantic(Protocol):
+    """A semantic network, whichever it is."""
+
+    def guess(self, picture: Picture) -> Guess:
+        """Return what it says of a picture, at the picture's size."""
+        ...

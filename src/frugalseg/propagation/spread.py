@@ -1,0 +1,242 @@
+"""Labels spread along a video as a stream: frames go in by time, labels of the unlabelled ones come out by time.
+
+Memory is that of a window: a frame waits at most until one of the next `reach` frames is labelled. A track is a stretch
+of frames that belong together; it ends where a frame is missing, where the size changes and at a scene cut, and no
+label crosses its ends.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from frugalseg.core.classes import IGNORE
+from frugalseg.core.config import Config
+from frugalseg.propagation.chain import Anchor, Chain, Reached
+from frugalseg.propagation.confidence import Confidence, pixel_features
+from frugalseg.propagation.flow import Flow, places
+from frugalseg.propagation.fuse import ERROR_SCALE, Warp, fuse
+from frugalseg.propagation.inpaint import GUESSED, REFINED, Draft, inpaint
+from frugalseg.propagation.motion import Motion, Neighbours, Picture
+from frugalseg.propagation.semantic import Semantic
+
+# Where a pixel's label comes from; values of origin maps.
+NOTHING, BEFORE, AFTER, EXTENDED, SEMANTIC, REFINEMENT = range(6)
+ORIGINS = ("nothing", "before", "after", "extended", "semantic", "refined")
+FIT = 30.0  # RGB distance below which a pixel of the frame before is found again
+THINNED = 4
+
+
+class SpreadConfig(Config):
+    """How labels spread."""
+
+    anchors: Literal[1, 2] = Field(
+        2, description="labelled frames a label comes from: the nearest, or one on each side"
+    )
+    reach: int = Field(10, ge=1, le=200, description="frames a label is carried at most")
+    quality: bool = Field(False, description="also use flow straight to the labelled frame: better far away, slower")
+    extend: bool = Field(
+        False, description="repeat the border's label where no labelled frame looks; off: such pixels stay without"
+    )
+    error_scale: float = Field(ERROR_SCALE, gt=0, description="RGB distance at which a warp's vote falls to 1/e")
+    cut_share: float = Field(
+        0.5, ge=0, le=1, description="a scene cut: less than this share of a frame is found again in the one before"
+    )
+    tau: float = Field(30.0, gt=0, description="warp_inpaint: RGB distance from which a warped label is not trusted")
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A frame of the stream: its key, its picture (None: it could not be read) and its label if it has one."""
+
+    key: str
+    picture: Picture | None
+    label_HW: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """A frame's label: class ids and origins (H x W uint8), confidence where a model for it is known (0–1).
+
+    `before` and `after` are the labelled frames it comes from, with how many frames they are away.
+    """
+
+    key: str
+    label_HW: NDArray[np.uint8]
+    origin_HW: NDArray[np.uint8]
+    confidence_HW: NDArray[np.float32] | None
+    before: tuple[str, int] | None
+    after: tuple[str, int] | None
+
+
+@dataclass(frozen=True)
+class Break:
+    """The track ended before the frame `key`, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Unreached:
+    """A frame that no labelled frame within reach lies on the track of."""
+
+    key: str
+
+
+Event = Spread | Break | Unreached
+
+
+class Refines(Protocol):
+    """What turns a draft into a refined label; `refine.Refiner` does."""
+
+    def refine(self, draft: Draft) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return class ids and sources (`inpaint`'s)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What spreading works with; without a semantic network labels are warped only."""
+
+    neighbours: Neighbours
+    classes: int
+    direct: Motion | None = None
+    semantic: Semantic | None = None
+    refiner: Refines | None = None
+    confidence: Confidence | None = None
+
+
+@dataclass(eq=False)
+class _Waiting:
+    picture: Picture
+    before: Reached | None
+    after: Reached | None = field(default=None)
+
+
+class Spreader:
+    """Spreads the labels of one stream; `run` may be called for one stream after another."""
+
+    def __init__(self, tools: Tools, config: SpreadConfig) -> None:
+        self._tools, self._config = tools, config
+
+    def run(self, shots: Iterable[Shot]) -> Iterator[Event]:
+        """Yield what became of each unlabelled frame, and each break of the track."""
+        chain: Chain | None = None
+        waiting: deque[_Waiting] = deque()
+        last: Shot | None = None
+        for shot in shots:
+            reason = _broken(last, shot)
+            if not reason and chain is not None and shot.picture is not None and shot.label_HW is None:
+                reason = self._advance(chain, shot.picture)
+            if reason:
+                yield from self._emit(waiting)
+                yield Break(shot.key, reason)
+                chain = None
+            last = shot
+            if shot.picture is None:
+                continue
+            if shot.label_HW is not None:
+                anchor = Anchor(shot.picture, shot.label_HW)
+                cuts = self._look_back(anchor, waiting)
+                yield from self._emit(waiting)
+                yield from cuts
+                chain = Chain(anchor, self._tools.neighbours)
+                continue
+            waiting.append(_Waiting(shot.picture, chain.here if chain is not None else None))
+            if chain is not None and chain.here.steps == self._config.reach:
+                chain = None
+            if len(waiting) == self._config.reach + 1:  # the oldest is out of any later frame's reach
+                yield from self._emit(waiting, 1)
+        yield from self._emit(waiting)
+
+    def _advance(self, chain: Chain, picture: Picture) -> str:
+        """Go on with a chain; return why it must not, if so."""
+        before = chain.here.picture
+        step = chain.advance(picture)
+        found = found_again(before, picture, step)
+        if found >= self._config.cut_share:
+            return ""
+        return f"a scene cut: only {100 * found:.0f} % of the frame is found again in the one before"
+
+    def _look_back(self, anchor: Anchor, waiting: Sequence[_Waiting]) -> list[Break]:
+        """Bring the label of `anchor` to the frames that wait before it, up to a cut; return that cut."""
+        chain = Chain(anchor, self._tools.neighbours)
+        for frame in reversed(waiting):
+            if chain.here.steps == self._config.reach:
+                break
+            key = chain.here.picture.key
+            if reason := self._advance(chain, frame.picture):
+                return [Break(key, reason)]
+            frame.after = chain.here
+        return []
+
+    def _emit(self, waiting: deque[_Waiting], count: int | None = None) -> Iterator[Event]:
+        for _ in range(len(waiting) if count is None else count):
+            frame = waiting.popleft()
+            reached = [there for there in (frame.before, frame.after) if there is not None]
+            if self._config.anchors == 1:
+                reached = sorted(reached, key=lambda there: there.steps)[:1]
+            yield self.spread(frame.picture, reached, frame.before) if reached else Unreached(frame.picture.key)
+
+    def spread(self, picture: Picture, reached: Sequence[Reached], before: Reached | None) -> Spread:
+        """Return the label of a frame that labels have been brought to; `before` tells which one was the earlier."""
+        tools, config = self._tools, self._config
+        groups = [there.warps(tools.direct if config.quality else None) for there in reached]
+        warps = [warp for group in groups for warp in group]
+        fused = fuse(warps, tools.classes, config.error_scale, config.extend)
+        origins = [
+            BEFORE if there is before else AFTER for there, group in zip(reached, groups, strict=True) for _ in group
+        ]
+        origin_HW = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)[fused.warp_HW]
+        k = min(there.steps for there in reached)
+        label_HW = fused.label_HW
+        if tools.semantic is not None:
+            label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, warps, k)
+        origin_HW = np.where(label_HW == IGNORE, NOTHING, origin_HW).astype(np.uint8)
+        confidence_HW = None
+        if tools.confidence is not None:
+            confidence_HW = tools.confidence.of(pixel_features(label_HW, warps, k))
+        ends = {there is before: (there.anchor.picture.key, there.steps) for there in reached}
+        return Spread(picture.key, label_HW, origin_HW, confidence_HW, ends.get(True), ends.get(False))
+
+    def _finish(
+        self, picture: Picture, label_HW: NDArray[np.uint8], origin_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return label and origins after inpainting, and after refinement where there is a network for it."""
+        assert self._tools.semantic is not None
+        error_HW = np.min([warp.seen_error_HW for warp in warps], axis=0)
+        draft = inpaint(picture, label_HW, error_HW, self._tools.semantic.guess(picture), self._config.tau, k)
+        label_HW, source_HW = draft.label_HW, draft.source_HW
+        if self._tools.refiner is not None:
+            label_HW, source_HW = self._tools.refiner.refine(draft)
+        origin_HW = np.where(source_HW == GUESSED, SEMANTIC, origin_HW)
+        return label_HW, np.where(source_HW == REFINED, REFINEMENT, origin_HW)
+
+
+def found_again(before: Picture, now: Picture, step: Flow) -> float:
+    """Return the share of a frame that the one before shows too, of what is in its view; 0 if nothing is.
+
+    Looked at on every fourth pixel each way.
+    """
+    part = slice(None, None, THINNED), slice(None, None, THINNED)
+    columns_HW, rows_HW = (np.ascontiguousarray(place[part]) for place in places(step.px_HW2))
+    moved = cv2.remap(before.rgb_HWC, columns_HW, rows_HW, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    distance_HW = np.linalg.norm(now.rgb_HWC[part].astype(np.float32) - moved, axis=2)
+    seen_HW = step.valid_HW[part]
+    return float((distance_HW[seen_HW] < FIT).mean()) if seen_HW.any() else 0.0
+
+
+def _broken(last: Shot | None, shot: Shot) -> str:
+    """Return why `shot` cannot go on from `last`, or nothing."""
+    if shot.picture is None:
+        return "it could not be read"
+    if last is None or last.picture is None or last.picture.size_HW == shot.picture.size_HW:
+        return ""
+    sizes = ["x".join(map(str, s.picture.size_HW)) for s in (last, shot) if s.picture is not None]
+    return f"frames were {sizes[0]} and are {sizes[1]} (height x width) from here on"
