@@ -61,7 +61,7 @@ def test_200_questions_by_keyboard_with_the_server_killed_in_the_middle(world, v
     for number in range(200):
         if number == 60:
             all_green(page)
-            page.wait_for_function("() => Number(document.body.dataset.ready) >= 8")
+            page.wait_for_function("() => parseInt(document.querySelector('#saved').title) >= 8")
             world.kill()
         if number == 66:
             assert page.get_attribute(".dot", "data-state") == "local"
