@@ -1,4 +1,4 @@
-"""The loop closed by a person: adapt, select, answer in the browser; `run` goes on, the score rises, the report says why.
+"""The loop closed by a person: adapt, select, answer in the browser; `run` goes on, scores rise, the report says so.
 
 The project has no label of the target on disk. The person knows the place: what is asked is looked up in a copy with
 labels. Thinking takes as long as `THINKS_MS` says; the page's clock is turned forward, and nobody has to wait.
