@@ -1,31 +1,18 @@
 """Many people answer at once: is every acknowledged answer stored once, and how long does an acknowledgement take?
-And how long does `frugalseg label` take to answer its first request?
 
     make bench NAME=answers_load ARGS="--people 50 --seconds 180"
-    make bench NAME=answers_load ARGS="--people 0 --starts 9"        # the start alone
 
 Starts the real server on a new SQLite store, lets simulated people answer one question a second each over HTTP, and
 compares the time to acknowledgement with that of a bare insert into a table of the same database settings.
-
-The start is that of a fresh process, from its launch to the first page served: once with the questions to be drawn, then
-with questions that are there; less than 2 s is wanted. On a busy machine `cpu_s`, the processor's time in it, says more.
-"torch loaded" and the processor's time are read from /proc (Linux).
 """
 
 import argparse
 import asyncio
 import json
-import math
-import os
-import re
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -43,7 +30,6 @@ from frugalseg.web.site import Site
 
 CLASSES = ClassSet("two", (SemanticClass("a", (0, 0, 0), (0,)), SemanticClass("b", (9, 9, 9), (1,))))
 BARE_INSERTS = 500
-QUESTIONS, FRAMES = 200, 4  # of the project whose server is started
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -139,89 +125,13 @@ def measure(folder: Path, people: int, seconds: float) -> dict:
     }
 
 
-def project_with_questions(folder: Path) -> Path:
-    """Write a toy city with a selection that nobody has answered; no network is needed for that."""
-    from frugalseg.core.artifact import Stage
-    from frugalseg.core.chance import generator
-    from frugalseg.core.table import write_records
-    from frugalseg.data.toycity import write_dataset
-    from frugalseg.workflow.project import QUESTIONS as QUESTIONS_FILE
-    from frugalseg.workflow.project import init_project
-
-    write_dataset(folder / "target", "street", 2, 1, FRAMES)
-    project = init_project(folder / "city", {"target": f"folder:{folder / 'target'}"}, None)
-    frames, queries = project.manifest("target").frames, []
-    for number in range(QUESTIONS):
-        frame, rng = frames[number % FRAMES], generator(0, "start", number)
-        point = Point(int(rng.integers(frame.height)), int(rng.integers(frame.width)))
-        queries.append(Query(f"q{number}", frame.key, QueryKind.POINT, "bench", 0.0, point))
-    inputs = {"target": project.manifest_folder("target")}
-    with Stage(project.runs, "select-bench", inputs, {}, ["bench"], 0) as stage:
-        write_records(stage.folder / QUESTIONS_FILE, queries, Query)
-        stage.commit({})
-    return project.folder
-
-
-@dataclass(frozen=True)
-class Start:
-    """One launch of `frugalseg label`, up to its first page."""
-
-    wall_s: float
-    cpu_s: float
-    torch_loaded: bool
-
-
-def start(project: Path) -> Start:
-    """Launch the server, ask for the first page, stop it."""
-    command = [sys.executable, "-c", "from frugalseg.cli.main import main; main()", "label", str(project),
-               "--no-open", "--port", "0"]  # fmt: skip
-    began = time.perf_counter()
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert server.stderr is not None
-    try:
-        found = next(filter(None, (re.search(r"answer at (http://[^/]+)/", line) for line in server.stderr)))
-        httpx.get(found[1]).raise_for_status()
-        wall_s, proc = time.perf_counter() - began, Path(f"/proc/{server.pid}")
-        if not proc.is_dir():
-            return Start(wall_s, math.nan, False)
-        ticks = (proc / "stat").read_text().rpartition(")")[2].split()[11:13]  # utime and stime
-        return Start(wall_s, sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"), "libtorch" in (proc / "maps").read_text())
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.communicate()
-
-
-def measure_start(folder: Path, starts: int) -> dict:
-    project = project_with_questions(folder)
-    first, again = start(project), [start(project) for _ in range(starts)]
-    return {
-        "questions": QUESTIONS,
-        "first": asdict(first),
-        "again": {
-            "starts": starts,
-            "wall_s": {
-                "median": statistics.median(one.wall_s for one in again),
-                "max": max(one.wall_s for one in again),
-            },
-            "cpu_s": statistics.median(one.cpu_s for one in again),
-            "torch_loaded": any(one.torch_loaded for one in again),
-        },
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=180)
-    parser.add_argument("--starts", type=int, default=5, help="launches of the server; 0: the load alone")
     given = parser.parse_args()
-    found: dict = {}
     with tempfile.TemporaryDirectory() as folder:
-        if given.starts:
-            found["start"] = measure_start(Path(folder), given.starts)
-        if given.people:
-            found |= measure(Path(folder), given.people, given.seconds)
-    print(json.dumps(found, indent=1))
+        print(json.dumps(measure(Path(folder), given.people, given.seconds), indent=1))
 
 
 if __name__ == "__main__":
