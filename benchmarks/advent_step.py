@@ -9,9 +9,13 @@ with two outputs. Each side runs in processes of its own, in turns; figures are 
 *Whole step*: with the segmentation network and the discriminators. *Outside*: the same step around stand-ins that cost
 next to nothing in both places (a learned tensor of logits, a discriminator of one weighted sum), so that what is
 left is upsampling, maps, losses and bookkeeping.
+
+Both sides import the same modules. Peak memory is read in processes of its own in which freed blocks go back to the
+system at once (`MALLOC_MMAP_THRESHOLD_`): with the allocator's own settings the peak also holds what neither side uses.
 """
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -26,6 +30,7 @@ from pathlib import Path
 from _seeds import how, publish
 
 SIDES = ("public", "ours")
+TIGHT = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "0"}
 LEARNING_RATE, MOMENTUM, DISCRIMINATOR_LR = 2.5e-4, 0.9, 1e-4
 LAMBDA = {"seg": (1.0, 0.1), "adv": (1e-3, 2e-4)}  # main, auxiliary
 
@@ -80,6 +85,16 @@ def _average(classes: int):
     return Average()
 
 
+def _import_both(public: Path) -> None:
+    """Load what either side needs, so that memory and time are of the step alone."""
+    import torch
+
+    sys.path.insert(0, str(public))
+    torch.Tensor.get_device = lambda tensor: tensor.device  # the public code asks for a CUDA device's number
+    for name in ("advent.model.discriminator", "advent.utils.func", "frugalseg.adaptation.advent"):
+        importlib.import_module(name)
+
+
 def our_step(case: Case, options: argparse.Namespace) -> Callable[[], None]:
     import torch
     from lightning.fabric import Fabric
@@ -118,12 +133,9 @@ def our_step(case: Case, options: argparse.Namespace) -> Callable[[], None]:
 
 def public_step(case: Case, options: argparse.Namespace) -> Callable[[], None]:
     import torch
-    from torch.nn import functional
-
-    sys.path.insert(0, str(options.public))
-    torch.Tensor.get_device = lambda tensor: tensor.device  # its code asks for a CUDA device's number
     from advent.model.discriminator import get_fc_discriminator
     from advent.utils.func import bce_loss, loss_calc, prob_2_entropy
+    from torch.nn import functional
 
     network = case.network.train()
     make = _average if case.stand_ins else get_fc_discriminator
@@ -163,6 +175,7 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(options.threads)
+    _import_both(options.public)
     case = Case(options)
     step = (our_step if options.one == "ours" else public_step)(case, options)
     step()
@@ -199,13 +212,13 @@ def main() -> None:
     for _ in range(options.repeats):
         for part, sides in found.items():
             for side, rows in sides.items():
-                rows.append(_in_process(part, side))
+                rows.append({**_in_process(part, side, {}), "mib": _in_process(part, side, TIGHT)["mib"]})
     publish(table(found, options, time.monotonic() - began), options.out, "advent_step")
 
 
-def _in_process(part: str, side: str) -> dict[str, float]:
+def _in_process(part: str, side: str, more: dict[str, str]) -> dict[str, float]:
     command = [sys.executable, *sys.argv, "--one", side, "--part", part]
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", **more}
     run = subprocess.run(command, capture_output=True, text=True, env=environment)
     if run.returncode:
         sys.exit(f"{side}, {part}: {run.stderr.strip()}")

@@ -1,6 +1,6 @@
 """Many people answer at once: is every acknowledged answer stored once, and how long does an acknowledgement take?
 
-    make bench NAME=answers_load ARGS="--people 50 --seconds 180"
+    python benchmarks/answers_load.py --out benchmarks/results
 
 Starts the real server on a new SQLite store, lets simulated people answer one question a second each over HTTP, and
 compares the time to acknowledgement with that of a bare insert into a table of the same database settings.
@@ -8,8 +8,8 @@ compares the time to acknowledgement with that of a bare insert into a table of 
 
 import argparse
 import asyncio
-import json
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import httpx
 import uvicorn
+from _seeds import how, publish
 
 from frugalseg.annotation.accounts import Role
 from frugalseg.annotation.questions import Question
@@ -126,12 +127,34 @@ def measure(folder: Path, people: int, seconds: float) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=180)
+    parser.add_argument("--out", type=Path, help="folder for the dated result file")
     given = parser.parse_args()
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(Path(folder), given.people, given.seconds), indent=1))
+        found = measure(Path(folder), given.people, given.seconds)
+    publish(table(found, time.monotonic() - began), given.out, "answers_load")
+    if found["status_5xx"] or not found["stored_once"]:
+        sys.exit("An answer was refused by a fault of the server, or is not stored exactly once.")
+
+
+def table(found: dict, took_s: float) -> str:
+    """Return the result as Markdown."""
+    lines = [
+        f"# {found['people']} people answer once a second for {found['seconds']:.0f} s",
+        "",
+        f"{found['answers']} answers sent, {found['acknowledged']} acknowledged, "
+        f"each of them stored once: {'yes' if found['stored_once'] else 'no'}; "
+        f"answers with a 5xx status: {found['status_5xx']}. Server, store (SQLite) and people share the machine.",
+        "",
+        "| | median, ms | 95th percentile, ms |",
+        "|---|---|---|",
+    ]
+    for key, words in (("ack_ms", "answer acknowledged, over HTTP"), ("bare_insert_ms", "a bare insert, one writer")):
+        lines.append(f"| {words} | {found[key]['median']:.1f} | {found[key]['p95']:.1f} |")
+    return "\n".join([*lines, "", *how(__file__, took_s), ""])
 
 
 if __name__ == "__main__":

@@ -6,12 +6,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torchvision.transforms.v2 import functional as tv
 
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import load_config
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.records import Provenance
-from frugalseg.data.transforms import AugmentConfig, Window, augment, cut, cut_labels, draw_window, vary_colors
+from frugalseg.data.transforms import (
+    AugmentConfig,
+    Window,
+    augment,
+    cut,
+    cut_labels,
+    draw_window,
+    shift_hue,
+    vary_colors,
+)
 
 PLAIN: dict[str, Any] = {
     "zoom_min": 1.0, "zoom_max": 1.0, "flip_ratio": 0.0, "color_jitter": 0.0, "hue_jitter": 0.0, "blur_ratio": 0.0
@@ -243,3 +253,10 @@ def test_colours_are_left_alone_when_told_so_and_stay_in_range_otherwise() -> No
 def test_zooms_in_the_wrong_order_are_refused_before_training() -> None:
     with pytest.raises(ConfigError, match="zoom_min = 3.0 is above zoom_max = 2.0"):
         load_config(AugmentConfig, None, ["zoom_min=3.0", "zoom_max=2.0"])
+
+
+@pytest.mark.parametrize("turns", [-0.5, -0.08, 0.0, 0.03, 0.5])
+def test_hue_moves_as_in_torchvision_also_for_greys_black_and_white(turns):
+    image = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(1))
+    image[:, :2], image[:, 2:4], image[:, 4:6] = 0.5, 0.0, 1.0
+    assert torch.allclose(shift_hue(image, turns), tv.adjust_hue(image, turns), atol=1e-5)
