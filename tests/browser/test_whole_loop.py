@@ -107,5 +107,4 @@ def read_the_report(page: Any, folder: Path, ledger: dict[str, Any], picture: An
     assert "measured" in page.locator(".tiles").text_content()
     assert "simulated" not in page.locator("body").text_content()
     assert "admin" in page.locator("#answered tbody").nth(1).text_content()
-    page.locator("#answered").scroll_into_view_if_needed()
-    picture(page, "report_people")
+    picture(page.locator("#answered"), "report_people")
