@@ -92,6 +92,22 @@ def build(root: Path, points: int = POINTS) -> World:
 
 
 @pytest.fixture
+def serve() -> Iterator[Callable[..., World]]:
+    """Serve the newest questions of a project; what still runs at the end is killed."""
+    worlds: list[World] = []
+
+    def begin(project: Path, truth: dict[tuple[str, int, int], int], *options: str) -> World:
+        worlds.append(World(project, truth))
+        worlds[-1].start(*options)
+        return worlds[-1]
+
+    yield begin
+    for found in worlds:
+        if found.process is not None and found.process.poll() is None:
+            found.kill()
+
+
+@pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     found = build(tmp_path)
     yield found
@@ -114,14 +130,19 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def visit(chromium) -> Iterator[Callable[..., Any]]:
-    """Open a link as a person with a browser profile of their own; the page's errors fail the test."""
+    """Open a link as a person with a browser profile of their own; the page's errors fail the test.
+
+    With `clock` the page's time can be turned forward.
+    """
     contexts, errors = [], []
 
-    def open_page(link: str, **options: Any) -> Any:
+    def open_page(link: str, clock: bool = False, **options: Any) -> Any:
         context = chromium.new_context(viewport={"width": 1280, "height": 800}, **options)
         context.set_default_timeout(120_000)  # a loaded machine must not make a test fail
         contexts.append(context)
         page = context.new_page()
+        if clock:
+            page.clock.install()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(link)
         page.wait_for_selector("main.ask:not([hidden])")

@@ -61,7 +61,7 @@ def test_200_questions_by_keyboard_with_the_server_killed_in_the_middle(world, v
     for number in range(200):
         if number == 60:
             all_green(page)
-            page.wait_for_function("() => Number(document.body.dataset.ready) >= 8")
+            page.wait_for_function("() => parseInt(document.querySelector('#saved').title) >= 8")
             world.kill()
         if number == 66:
             assert page.get_attribute(".dot", "data-state") == "local"
@@ -113,6 +113,38 @@ def test_answers_of_a_tab_that_was_killed_arrive_when_it_is_opened_again(world, 
     again.wait_for_selector("main.ask:not([hidden])")
     all_green(again)
     assert sum(len(line.applied) for history in histories(world) for line in history.lines.values()) == 5
+
+
+def test_receipts_that_get_lost_are_asked_for_again_and_answers_are_stored_once(world, visit) -> None:
+    """The server stores each answer, but its first response never arrives."""
+    world.start("--gold", "0", "--overlap", "0")
+    page = visit(world.link)
+    lost: list[str] = []
+
+    def lose_once(route) -> None:
+        if route.request.url in lost:
+            route.continue_()
+        else:
+            lost.append(route.request.url)
+            assert route.fetch().status == 200
+            route.abort()
+
+    page.route("**/events/*", lose_once)
+    for _ in range(4):
+        press(page, true_key(page, world))
+    all_green(page)
+    stored = [event for h in histories(world) for line in h.lines.values() for event in (*line.applied, *line.branch)]
+    assert sorted(event.uuid for event in stored) == sorted(url.rsplit("/", 1)[1] for url in lost)
+    assert len(stored) == 4
+
+
+def test_an_invitation_that_is_none_says_what_to_do(world, visit, picture) -> None:
+    world.start()
+    page = visit(world.link).context.new_page()
+    page.goto(f"http://127.0.0.1:{world.port}/join#long-ago")
+    page.wait_for_function("() => document.querySelector('output').textContent.includes('Ask for an invitation link')")
+    assert page.url.endswith("/join")  # the secret does not stay in the address
+    picture(page, "join_page")
 
 
 def test_two_people_are_never_asked_the_same(world, visit) -> None:

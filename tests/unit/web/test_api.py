@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from frugalseg.annotation.accounts import RIGHTS, SESSION_MS, Right, Role
 from frugalseg.web.app import create_app, create_inner, declared, routes
 from frugalseg.web.body import BODY_CAP
-from frugalseg.web.pages import _FILES
+from frugalseg.web.pages import _FILES, _PAGES
 from frugalseg.web.serve import listen, serve
 from frugalseg.web.site import Site
 
@@ -107,7 +107,7 @@ PLACES = ("/media/", "/static/", "/", "/api/", "/api/{project}/")
 PIECES = ("..", ".", "/", "\\", "%2e", "%2f", "%5c", "%252e", "%252f", "%00", ";", ":", " ", "~", "media", "static",
           "media_secret", "secret.txt", "x.png", "answers.db", "etc", "passwd", "a" * 64, ".png", ".js", "label",
           "session", "review", "\u202e", "\xe9")  # fmt: skip
-SERVED = (b"\x89PNG picture", *_FILES.values())
+SERVED = (b"\x89PNG picture", *_FILES.values(), *_PAGES.values())
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ class Page {
       Promise.all([picture(earlier), picture(later)]).then(
         ([before, after]) => Object.assign(question.images, { earlier: before, later: after }), () => {});
       if (!this.question) this.next();
-      this.countReady();
+      this.showState();
     } catch (error) {
       setTimeout(() => this.prepare(question), 3000);
     }
@@ -94,14 +94,9 @@ class Page {
     this.refill();
   }
 
-  // How many more answers can be given if the server goes now.
-  countReady() {
-    document.body.dataset.ready = this.ahead.filter((question) => question.images).length;
-  }
-
   ask(question) {
     this.question = question;
-    this.countReady();
+    this.showState();
     this.revealed = false;
     this.hideGuess();
     $(".ask").hidden = !question;
@@ -203,6 +198,8 @@ class Page {
     };
     $(".dot").dataset.state = state;
     $("#saved").textContent = said[state];
+    const ready = this.ahead.filter((question) => question.images).length; // so many can be answered without the server
+    $("#saved").title = `${ready} more questions are on this machine`;
     const { questions, answered } = this.progress;
     const each = median(this.spent);
     const pace = each === null ? "" : ` · ${(each / 1000).toFixed(1)} s/answer · ~${
