@@ -13,16 +13,19 @@ EXAMPLES = (
     "frugalseg bench uda city --methods advent,cbst --steps 450 --set batch_size=2 --json",
     "frugalseg bench self_training_grid city --grid 0.2/0.05,0.2/0.1 --rounds 3",
     "frugalseg bench point_da city --grid 0,1,2,3,5,10 --seeds 0,1,2",
+    "frugalseg bench folds kitti --folds 4 --seeds 0 --allow-few",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="uda, self_training_grid, point_da; see `frugalseg methods`")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="uda, self_training_grid, point_da, folds; see `frugalseg methods`")
+]
 Methods = Annotated[
     str | None,
     typer.Option(
         "--methods",
         metavar="A,B,…",
         help="only these methods; default: all the comparison knows. point_da: the one that asks; default: "
-        "the project's",
+        "the project's. folds: default source_only",
     ),
 ]
 Seeds = Annotated[str, typer.Option("--seeds", metavar="0,1,2", help="seeds; each has a copy of the project")]
@@ -48,6 +51,10 @@ Grid = Annotated[
         "point_da: cells a frame, K,…; default: table 3's",
     ),
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option("--folds", min=2, help="folds: parts of the labelled source frames; default: 4"),
+]
 Rounds = Annotated[int | None, typer.Option("--rounds", min=1, help="self_training_grid: rounds; default: 6")]
 
 
@@ -61,6 +68,7 @@ def command(
     allow_few: Few = False,
     grid: Grid = None,
     rounds: Rounds = None,
+    folds: Folds = None,
     settings: Settings = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -87,6 +95,7 @@ def command(
             settings=tuple(settings or ()),
             grid=_names(grid),
             rounds=rounds,
+            folds=folds,
         )
         result = run(Project.open(project), asked, options(dry_run=dry_run, quiet=quiet))
     if result.folder is None:
@@ -111,7 +120,18 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _parts(found: dict[str, Any]) -> list[str | Table]:
     verdict = [found["verdict"]] if "verdict" in found else []
-    return [_methods_table(found), *verdict] if "methods" in found else _grid_tables(found)
+    return [_methods_table(found), *_fold_tables(found), *verdict] if "methods" in found else _grid_tables(found)
+
+
+def _fold_tables(found: dict[str, Any]) -> list[str | Table]:
+    tables: list[str | Table] = []
+    for method, seeds in found.get("by_fold", {}).items():
+        rows = [
+            (int(seed), *(100 * score if score is not None else None for score in scores))
+            for seed, scores in seeds.items()
+        ]
+        tables.append(Table(rows, (f"{method}, seed", *(f"fold {fold}" for fold in range(len(rows[0]) - 1)))))
+    return tables
 
 
 def _methods_table(found: dict[str, Any]) -> Table:
