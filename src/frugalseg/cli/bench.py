@@ -1,5 +1,6 @@
 """`frugalseg bench`: a comparison of methods on a project."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -101,8 +102,7 @@ def command(
     if result.folder is None:
         show_stage(result, as_json)
         return
-    files = [f"Page: {project / result.name}.html", f"Table: {project / result.name}.md"]
-    show_stage(result, as_json, *_parts(result.found), *_failures(result.found["failed"]), *files)
+    show_stage(result, as_json, *_parts(result.found), *_tail(result.found["failed"], project / result.name))
     if result.found["failed"]:
         raise typer.Exit(2)
 
@@ -156,5 +156,6 @@ def _grid_tables(found: dict[str, Any]) -> list[str | Table]:
     return tables
 
 
-def _failures(failed: dict[str, str]) -> list[str]:
-    return [f"Failed: {name}: {message}" for name, message in failed.items()]
+def _tail(failed: dict[str, str], published: Path) -> list[str]:
+    failures = [f"Failed: {name}: {message}" for name, message in failed.items()]
+    return [*failures, f"Page: {published}.html", f"Table: {published}.md"]

@@ -10,10 +10,8 @@ import csv
 import functools
 import io
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +44,7 @@ from frugalseg.workflow.bench import (
 )
 from frugalseg.workflow.bench_job import Done, Job
 from frugalseg.workflow.bench_jobs import alone, run_jobs
-from frugalseg.workflow.bench_result import Found, confusions_of, failed_of, inputs_of, versions_of
+from frugalseg.workflow.bench_result import Found, bench_data, confusions_of, failed_of, inputs_of
 from frugalseg.workflow.measure import OBJECTS
 from frugalseg.workflow.project import Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
@@ -142,17 +140,8 @@ class Plan:
         return copy
 
     def _data(self, found: Found) -> BenchData:
-        return BenchData(
-            project=self._project.settings.name,
-            network=self._project.settings.network,
-            classes=self._project.classes,
-            seeds=self._bench.seeds,
-            methods=tuple(self._method(name, found) for name in self._methods),
-            shared=self._shared,
-            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            command=("frugalseg", *sys.argv[1:]),
-            versions=versions_of(found),
-        )
+        methods = [self._method(name, found) for name in self._methods]
+        return bench_data(self._project, self._bench, methods, self._shared, found)
 
     def _method(self, name: str, found: Found) -> BenchMethod:
         config, runs, failed = self._config(name), [], {}

@@ -7,14 +7,12 @@ each other K. All cells get the same number of points, N. The oracle answers, wi
 
 import json
 import statistics
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from frugalseg.core.errors import ConfigError
 from frugalseg.evaluation.bench_points import Asked, PointsData, points_json, points_markdown, write_points_page
-from frugalseg.evaluation.bench_table import BenchData, BenchMethod
+from frugalseg.evaluation.bench_table import BenchMethod
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow import catalog
 from frugalseg.workflow.bench import (
@@ -28,7 +26,7 @@ from frugalseg.workflow.bench import (
     require_fair,
 )
 from frugalseg.workflow.bench_job import Ask, Done, Job
-from frugalseg.workflow.bench_result import Found, bench_method, carry_out, failed_of, inputs_of, versions_of
+from frugalseg.workflow.bench_result import Found, bench_data, bench_method, carry_out, failed_of, inputs_of
 from frugalseg.workflow.label import annotator, need_truth
 from frugalseg.workflow.project import Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
@@ -145,17 +143,8 @@ class _Plan:
 
     def _data(self, found: Found) -> PointsData:
         names = dict.fromkeys((self._asking, BASELINE, *self._rows))
-        bench = BenchData(
-            project=self._project.settings.name,
-            network=self._project.settings.network,
-            classes=self._project.classes,
-            seeds=self._bench.seeds,
-            methods=tuple(self._method(name, found) for name in names),
-            shared=self.told()["settings"],
-            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            command=("frugalseg", *sys.argv[1:]),
-            versions=versions_of(found),
-        )
+        methods = [self._method(name, found) for name in names]
+        bench = bench_data(self._project, self._bench, methods, self.told()["settings"], found)
         asked = {row: self._asked(row, found) for row in self._rows}
         return PointsData(bench, asked, active="active", random="random")
 

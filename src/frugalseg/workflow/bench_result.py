@@ -1,11 +1,13 @@
 """What becomes of a comparison's jobs: all of them run, rows of scores and costs, inputs and failures of its stage."""
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from frugalseg.core.runs import RunInfo
-from frugalseg.evaluation.bench_table import BenchMethod, BenchRun
+from frugalseg.evaluation.bench_table import BenchData, BenchMethod, BenchRun
 from frugalseg.evaluation.confusion import Confusions
 from frugalseg.workflow.bench import FOLDER, BenchOptions, seed_project
 from frugalseg.workflow.bench_job import Done, Job
@@ -28,6 +30,23 @@ def carry_out(
 
 def _depth(job: Job) -> int:
     return 0 if job.after is None else 1 + _depth(job.after)
+
+
+def bench_data(
+    project: Project, bench: BenchOptions, methods: Iterable[BenchMethod], shared: Mapping[str, Any], found: Found
+) -> BenchData:
+    """Return a whole comparison of these rows, with the command and the time of now."""
+    return BenchData(
+        project=project.settings.name,
+        network=project.settings.network,
+        classes=project.classes,
+        seeds=bench.seeds,
+        methods=tuple(methods),
+        shared=shared,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=("frugalseg", *sys.argv[1:]),
+        versions=versions_of(found),
+    )
 
 
 def bench_method(

@@ -8,9 +8,7 @@ steps as source model and adaptation together, so that nobody takes more trainin
 """
 
 import json
-import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,7 @@ from frugalseg.workflow.bench import (
     shared_settings,
 )
 from frugalseg.workflow.bench_job import Job
-from frugalseg.workflow.bench_result import Found, bench_method, carry_out, failed_of, inputs_of, versions_of
+from frugalseg.workflow.bench_result import Found, bench_data, bench_method, carry_out, failed_of, inputs_of
 from frugalseg.workflow.project import Project
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -138,17 +136,8 @@ class Plan:
         return publish(self._project, run_stage(self._project, STAGE, inputs, config, work, options))
 
     def _data(self, found: Found) -> BenchData:
-        return BenchData(
-            project=self._project.settings.name,
-            network=self._project.settings.network,
-            classes=self._project.classes,
-            seeds=self._bench.seeds,
-            methods=tuple(self._method(name, found) for name in self._rows),
-            shared=self._shared,
-            created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            command=("frugalseg", *sys.argv[1:]),
-            versions=versions_of(found),
-        )
+        methods = [self._method(name, found) for name in self._rows]
+        return bench_data(self._project, self._bench, methods, self._shared, found)
 
     def _method(self, name: str, found: Found) -> BenchMethod:
         config, before = self._row_config(name), name.rpartition(THEN)[0]
