@@ -37,37 +37,30 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_city() -> ModuleType:
     """The module `tests/tiny_city.py`: a few generated frames in two looks, and a tiny network (this imports torch)."""
-    spec = importlib.util.spec_from_file_location("tiny_city", Path(__file__).with_name("tiny_city.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return _beside("tiny_city")
 
 
 @pytest.fixture(scope="session")
 def miniatures() -> ModuleType:
     """The module `tests/miniatures.py`: writes small copies of public data sets in their real layouts."""
-    spec = importlib.util.spec_from_file_location("miniatures", Path(__file__).with_name("miniatures.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return _beside("miniatures")
 
 
 @pytest.fixture(scope="session")
 def videos() -> ModuleType:
     """The module `tests/videos.py`: writes small videos with B-frames, irregular times, damage, turns."""
-    spec = importlib.util.spec_from_file_location("videos", Path(__file__).with_name("videos.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return _beside("videos")
 
 
 @pytest.fixture(scope="session")
 def slips() -> ModuleType:
     """The module `tests/slips.py`: a user's data in miniature, in order or with a slip that new users make."""
-    spec = importlib.util.spec_from_file_location("slips", Path(__file__).with_name("slips.py"))
+    return _beside("slips")
+
+
+def _beside(name: str) -> ModuleType:
+    """Return the module of that name beside this file; tests are no package, so that none can be imported by chance."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

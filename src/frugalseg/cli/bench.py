@@ -1,5 +1,6 @@
 """`frugalseg bench`: a comparison of methods on a project."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,10 +15,12 @@ EXAMPLES = (
     "frugalseg bench self_training_grid city --grid 0.2/0.05,0.2/0.1 --rounds 3",
     "frugalseg bench point_da city --grid 0,1,2,3,5,10 --seeds 0,1,2",
     "frugalseg bench mada city --grid K=1,K=5,budget,selector",
+    "frugalseg bench folds kitti --folds 4 --seeds 0 --allow-few",
 )
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="uda, self_training_grid, point_da, mada; see `frugalseg methods`")
+    str,
+    typer.Argument(metavar="NAME", help="uda, self_training_grid, point_da, mada, folds; see `frugalseg methods`"),
 ]
 Methods = Annotated[
     str | None,
@@ -25,7 +28,7 @@ Methods = Annotated[
         "--methods",
         metavar="A,B,…",
         help="only these methods; default: all the comparison knows. point_da, mada: the one that asks; default: "
-        "the project's, and the paper's warm-up",
+        "the project's, and the paper's warm-up. folds: default source_only",
     ),
 ]
 Seeds = Annotated[str, typer.Option("--seeds", metavar="0,1,2", help="seeds; each has a copy of the project")]
@@ -52,6 +55,10 @@ Grid = Annotated[
         "mada: sweeps besides the ablation: K, V, budget, selector, each alone (the paper's values) or K=5,…",
     ),
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option("--folds", min=2, help="folds: parts of the labelled source frames; default: 4"),
+]
 Rounds = Annotated[int | None, typer.Option("--rounds", min=1, help="self_training_grid: rounds; default: 6")]
 
 
@@ -65,6 +72,7 @@ def command(
     allow_few: Few = False,
     grid: Grid = None,
     rounds: Rounds = None,
+    folds: Folds = None,
     settings: Settings = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -91,13 +99,13 @@ def command(
             settings=tuple(settings or ()),
             grid=_names(grid),
             rounds=rounds,
+            folds=folds,
         )
         result = run(Project.open(project), asked, options(dry_run=dry_run, quiet=quiet))
     if result.folder is None:
         show_stage(result, as_json)
         return
-    files = [f"Page: {project / result.name}.html", f"Table: {project / result.name}.md"]
-    show_stage(result, as_json, *_parts(result.found), *_failures(result.found["failed"]), *files)
+    show_stage(result, as_json, *_parts(result.found), *_tail(result.found["failed"], project / result.name))
     if result.found["failed"]:
         raise typer.Exit(2)
 
@@ -115,7 +123,18 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _parts(found: dict[str, Any]) -> list[str | Table]:
     verdict = [found["verdict"]] if "verdict" in found else []
-    return [_methods_table(found), *verdict] if "methods" in found else _grid_tables(found)
+    return [_methods_table(found), *_fold_tables(found), *verdict] if "methods" in found else _grid_tables(found)
+
+
+def _fold_tables(found: dict[str, Any]) -> list[str | Table]:
+    tables: list[str | Table] = []
+    for method, seeds in found.get("by_fold", {}).items():
+        rows = [
+            (int(seed), *(100 * score if score is not None else None for score in scores))
+            for seed, scores in seeds.items()
+        ]
+        tables.append(Table(rows, (f"{method}, seed", *(f"fold {fold}" for fold in range(len(rows[0]) - 1)))))
+    return tables
 
 
 def _methods_table(found: dict[str, Any]) -> Table:
@@ -140,5 +159,6 @@ def _grid_tables(found: dict[str, Any]) -> list[str | Table]:
     return tables
 
 
-def _failures(failed: dict[str, str]) -> list[str]:
-    return [f"Failed: {name}: {message}" for name, message in failed.items()]
+def _tail(failed: dict[str, str], published: Path) -> list[str]:
+    failures = [f"Failed: {name}: {message}" for name, message in failed.items()]
+    return [*failures, f"Page: {published}.html", f"Table: {published}.md"]

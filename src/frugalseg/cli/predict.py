@@ -7,10 +7,12 @@ import typer
 
 from frugalseg.cli.options import ConfigFile, DryRun, Json, Quiet, Settings, model_folder, options
 from frugalseg.cli.output import logs_on_stderr, show
+from frugalseg.core.errors import ConfigError
 
 EXAMPLES = (
     "frugalseg predict city/runs/0007-retrain-point_da-1a2b3c4d frames --out predictions",
     "frugalseg predict model a.png b.jpg --out predictions --overlay",
+    "frugalseg predict model cityscapes/leftImg8bit/test --out upload --submission cityscapes",
 )
 
 
@@ -23,6 +25,14 @@ def command(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="also write NAME_overlay.png: the classes' colours over the image")
     ] = False,
+    submission: Annotated[
+        str | None,
+        typer.Option(
+            "--submission",
+            metavar="SERVER",
+            help="cityscapes or kitti: ids and names as that benchmark's server takes them",
+        ),
+    ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
     dry_run: DryRun = False,
@@ -35,9 +45,13 @@ def command(
     """
     with logs_on_stderr():
         from frugalseg.workflow.predict import predict
+        from frugalseg.workflow.submission import submission as server_of
 
         flags = options(config, settings, dry_run, quiet)
-        found = predict(model_folder(checkpoint), images, out, flags, overlay=overlay)
+        if submission and overlay:
+            raise ConfigError("--overlay: not with --submission; a server would take the pictures for predictions.")
+        server = server_of(submission) if submission else None
+        found = predict(model_folder(checkpoint), images, out, flags, overlay=overlay, server=server)
     if dry_run:
         show({"dry_run": True, **found}, as_json, f"{found['images']} images would be predicted into {out}.")
         return

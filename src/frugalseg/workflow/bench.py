@@ -42,6 +42,7 @@ class BenchOptions:
     settings: tuple[str, ...] = ()  # key=value for every run
     grid: tuple[str, ...] = ()
     rounds: int | None = None
+    folds: int | None = None
 
 
 def label_free_methods() -> tuple[str, ...]:
@@ -50,12 +51,14 @@ def label_free_methods() -> tuple[str, ...]:
     return (BASELINE, *others)
 
 
-def require_fair(project: Project, bench: BenchOptions) -> None:
-    """Refuse what cannot be compared.
+def require_fair(
+    project: Project, bench: BenchOptions, domains: tuple[str, ...] = ("source", "target", "validation")
+) -> None:
+    """Refuse what cannot be compared; `domains` are the data that are needed.
 
     Raises:
         ConfigError: too few seeds, one twice, no job at all, or a setting that is not everybody's.
-        StageOrderError: no source, or no labelled validation frames.
+        StageOrderError: data that are needed are not there, or validation frames without labels.
     """
     mistakes = []
     if len(set(bench.seeds)) != len(bench.seeds):
@@ -73,15 +76,18 @@ def require_fair(project: Project, bench: BenchOptions) -> None:
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     load_config(TrainConfig, None, bench.settings)
-    for domain in ("source", "target", "validation"):
+    for domain in domains:
         project.manifest_folder(domain)
-    if not project.manifest("validation").labelled:
+    if "validation" in domains and not project.manifest("validation").labelled:
         raise StageOrderError(f"{project.folder}: not every validation frame has a label, so nothing can be compared.")
 
 
-def seed_project(project: Project, seed: int) -> Project:
-    """Return the project's copy for a seed: its data, classes and settings as they are now, and no stage of its own."""
-    folder = project.folder.resolve() / FOLDER / f"seed-{seed}"
+def seed_project(project: Project, seed: int, name: str | None = None) -> Project:
+    """Return the project's copy for a seed: its data, classes and settings as they are now, and no stage of its own.
+
+    `name` is that of its folder; default: seed-N.
+    """
+    folder = project.folder.resolve() / FOLDER / (name or f"seed-{seed}")
     for domain in DOMAINS:
         if project.has(domain):
             here = project.folder.resolve() / "manifests" / domain

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,23 @@ def carry_out(
 
 def _depth(job: Job) -> int:
     return 0 if job.after is None else 1 + _depth(job.after)
+
+
+def bench_data(
+    project: Project, bench: BenchOptions, methods: Iterable[BenchMethod], shared: Mapping[str, Any], found: Found
+) -> BenchData:
+    """Return a whole comparison of these rows, with the command and the time of now."""
+    return BenchData(
+        project=project.settings.name,
+        network=project.settings.network,
+        classes=project.classes,
+        seeds=bench.seeds,
+        methods=tuple(methods),
+        shared=shared,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=("frugalseg", *sys.argv[1:]),
+        versions=versions_of(found),
+    )
 
 
 def bench_method(
@@ -91,23 +108,6 @@ def versions_of(found: Found) -> dict[str, str]:
     """Return the versions that the last finished training noted."""
     done = [outcome for outcome in found.values() if isinstance(outcome, Done)]
     return done[-1].training.versions if done else {}
-
-
-def bench_data(
-    project: Project, bench: BenchOptions, methods: tuple[BenchMethod, ...], shared: Mapping[str, Any], found: Found
-) -> BenchData:
-    """Return a comparison's rows with what they have in common, and how they were made."""
-    return BenchData(
-        project=project.settings.name,
-        network=project.settings.network,
-        classes=project.classes,
-        seeds=bench.seeds,
-        methods=methods,
-        shared=shared,
-        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=("frugalseg", *sys.argv[1:]),
-        versions=versions_of(found),
-    )
 
 
 @dataclass(frozen=True)

@@ -297,6 +297,11 @@ BENCHES = {
         "Zou et al., ECCV 2018, figure 5",
         "frugalseg.workflow.bench_grid:self_training_grid",
     ),
+    "folds": Entry(
+        "cross-validation over the source's labelled frames, sequences kept whole: 4 folds, each scored unseen",
+        "ours; KITTI and its like",
+        "frugalseg.workflow.bench_folds:folds",
+    ),
 }
 
 TABLES = {"reader": READERS, "network": NETWORKS, "method": METHODS, "selector": SELECTORS, "comparison": BENCHES}

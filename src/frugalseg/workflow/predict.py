@@ -17,21 +17,31 @@ from frugalseg.data.verify import verified
 from frugalseg.models.store import load_model, read_model_info
 from frugalseg.training.predict import PredictConfig, Predictor
 from frugalseg.workflow.stage import Options
+from frugalseg.workflow.submission import Submission
 
 OVERLAY = "_overlay.png"  # behind an image's name
 NAME_BYTES = 255  # of a file on all systems we know
 
 
-def predict(model: Path, images: Sequence[Path], out: Path, options: Options, overlay: bool = False) -> dict[str, Any]:
+def predict(
+    model: Path,
+    images: Sequence[Path],
+    out: Path,
+    options: Options,
+    overlay: bool = False,
+    server: Submission | None = None,
+) -> dict[str, Any]:
     """Write one label PNG (class ids) an image into `out`, and with `overlay` the classes' colours over the image too.
 
-    A bad image is refused by name and the rest goes on.
+    With `server` they hold its ids and are named as it expects. A bad image is refused by name and the rest goes on.
 
     Raises:
         ReaderError: two images would be written to one file.
+        ConfigError: the server does not know a class of the model.
     """
-    paths, refused = _expand(images, OVERLAY if overlay else ".png")
+    paths, refused = _expand(images, OVERLAY if overlay else ".png", server)
     info, network = read_model_info(model), load_model(model)
+    stored = server.raw_ids(network.classes) if server else np.arange(256, dtype=np.uint8)
     config = load_config(PredictConfig, options.config, options.overrides)
     if options.dry_run:
         return {"images": len(paths), "refused": refused, "out": str(out)}
@@ -52,7 +62,7 @@ def predict(model: Path, images: Sequence[Path], out: Path, options: Options, ov
         ids = predictor.logits(image).argmax(dim=0).cpu().numpy().astype(np.uint8)
         target = out / f"{paths[path]}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_label_png(target, ids)
+        write_label_png(target, stored[ids])
         if overlay:
             mixed = (image[..., :3].astype(np.uint16) + colors[ids]) // 2
             Image.fromarray(mixed.astype(np.uint8)).save(out / f"{paths[path]}{OVERLAY}")
@@ -61,10 +71,12 @@ def predict(model: Path, images: Sequence[Path], out: Path, options: Options, ov
     return {"images": predicted + len(refused), "predicted": predicted, "refused": refused, "out": str(out)}
 
 
-def _expand(images: Sequence[Path], ending: str) -> tuple[dict[Path, str], dict[str, str]]:
+def _expand(
+    images: Sequence[Path], ending: str, server: Submission | None = None
+) -> tuple[dict[Path, str], dict[str, str]]:
     """Return image files with the name each prediction gets (its path below the folder given), and what is refused.
 
-    `ending` is the longest that is put behind such a name.
+    `ending` is the longest that is put behind such a name; a `server` has names of its own.
     """
     found: dict[Path, str] = {}
     refused: dict[str, str] = {}
@@ -77,6 +89,13 @@ def _expand(images: Sequence[Path], ending: str) -> tuple[dict[Path, str], dict[
                 refused[str(path)] = f"{path}: a folder without images ({' '.join(IMAGE_SUFFIXES)})."
         else:
             found[path] = path.stem
+    if server:
+        refused |= {
+            str(path): f"{path}: no image that this server scores; expected names like {server.expected}."
+            for path in found
+            if server.file_name(path.stem) is None
+        }
+        found = {path: name for path in found if (name := server.file_name(path.stem)) is not None}
     names = sorted(found.values())
     twice = sorted({name for name, following in zip(names, names[1:], strict=False) if name == following})
     if twice:

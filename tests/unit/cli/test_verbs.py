@@ -212,6 +212,46 @@ def test_predict_refuses_a_bad_image_by_name_and_goes_on(model: Path, said, caps
     assert not Path("dry").exists()
 
 
+def test_a_submission_has_the_servers_ids_and_names(world: Path, said, capsys) -> None:
+    from frugalseg.data import class_sets
+    from frugalseg.models.build import build
+    from frugalseg.models.store import save_model
+
+    classes = class_sets.load("cityscapes19_train_ids")
+    save_model(world / "city" / "model", build("shuffle_lite", classes), {"input_height": 32, "input_width": 32})
+    for name in ("berlin/berlin_000000_000019_leftImg8bit", "mainz/mainz_000001_000019_leftImg8bit", "mainz/mainz_x"):
+        Path("test", name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((16, 20, 3), np.uint8)).save(f"test/{name}.png")
+    assert run(["predict", "city", "test", "--out", "upload", "--submission", "cityscapes", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert list(found["refused"]) == ["test/mainz/mainz_x.png"]
+    assert "expected names like berlin_000000_000019_leftImg8bit.png" in found["refused"]["test/mainz/mainz_x.png"]
+    assert sorted(path.name for path in Path("upload").iterdir()) == [
+        "berlin_000000_000019_pred_labelIds.png",
+        "mainz_000001_000019_pred_labelIds.png",
+    ]
+    said("predict", "city", "test/berlin", "--out", "plain")
+    ids = np.array(Image.open("plain/berlin_000000_000019_leftImg8bit.png"))
+    raw = np.array(Image.open("upload/berlin_000000_000019_pred_labelIds.png"))
+    assert np.array_equal(class_sets.load("cityscapes19").lookup[raw], ids)
+    assert set(np.unique(raw)) <= {7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33}
+    Path("kitti").mkdir()
+    Image.fromarray(np.zeros((16, 20, 3), np.uint8)).save("kitti/000003_10.png")
+    said("predict", "city", "kitti", "--out", "upload-kitti", "--submission", "kitti")
+    assert [path.name for path in Path("upload-kitti").iterdir()] == ["000003_10.png"]
+
+
+def test_a_submission_that_a_server_would_not_take_is_refused(model: Path, capsys) -> None:
+    for arguments, message in [
+        (["--submission", "cityscapes"], "predicts tram, which cityscapes19 does not have"),
+        (["--submission", "citiscapes"], "Did you mean 'cityscapes'?"),
+        (["--submission", "kitti", "--overlay"], "--overlay: not with --submission"),
+    ]:
+        assert run(["predict", "trained", "sim/images", "--out", "out", *arguments]) == 2
+        assert message in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
 def test_evaluate_a_checkpoint(model: Path, said) -> None:
     found = said("evaluate", "trained", "--data", "folder:street")
     assert found.keys() >= {"miou", "iou", "frames"}
