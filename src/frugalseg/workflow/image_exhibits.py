@@ -27,13 +27,14 @@ class ImageExhibits:
 
 
 def image_exhibits(project: Project, runs: list[RunInfo]) -> ImageExhibits:
-    """Read the newest selection of whole images, of the project's own series if it has one."""
+    """Read the newest selection of whole images: by the project's strategy, else any but a control's, else any."""
     asked = [run for run in runs if run.name.startswith("select-") and (run.folder / IMAGES).is_file()]
-    own = [run for run in asked if not is_control(selection_strategy(run), project.settings.strategy)]
     if not asked:
         return ImageExhibits(None)
+    own = [run for run in asked if selection_strategy(run) == project.settings.strategy]
+    others = [run for run in asked if not is_control(selection_strategy(run), project.settings.strategy)]
     try:
-        return _read(project, (own or asked)[-1])
+        return _read(project, (own or others or asked)[-1])
     except FrugalsegError as error:
         return ImageExhibits(None, ((TITLE, str(error)),))
 
