@@ -15,7 +15,7 @@ from frugalseg.evaluation.asked_rounds import AskedRound, StillUnsure
 from frugalseg.evaluation.compare import RESAMPLES, CurvePoint, Interval, bootstrap_classes, bootstrap_interval
 from frugalseg.evaluation.confusion import Confusions, Scores, scores
 from frugalseg.evaluation.drift_findings import DriftFindings
-from frugalseg.evaluation.exhibits import DataCheck, Gallery, Ranking, SpatialPriors
+from frugalseg.evaluation.exhibits import ChosenImages, DataCheck, Gallery, Ranking, SpatialPriors
 from frugalseg.evaluation.reliability import Reliability
 from frugalseg.evaluation.surprise import SliceResult
 
@@ -129,7 +129,7 @@ class LedgerRow:
         simulated: bool = False,
         role: Role = Role.STEP,
     ) -> "LedgerRow":
-        """Count verdicts and sum seconds; a question answered twice costs twice."""
+        """Count verdicts and sum seconds; a question answered twice costs twice. A mask counts among the classes."""
         verdicts = [answer.verdict for answer in answers]
         return cls(
             what=what,
@@ -193,6 +193,7 @@ class ReportData:
     slice: SliceResult | None = None
     unsure: StillUnsure | None = None
     forecast: str = ""
+    chosen: ChosenImages | None = None
 
     def __post_init__(self) -> None:
         names = [model.name for model in self.models]
