@@ -89,12 +89,12 @@ def _image_row(name: str, budget: Budget, frames: int, cost: ProjectCost) -> dic
     """Return what a strategy of whole images would ask: as many images as the budget pays for, perhaps none."""
     seconds_each = cost.model.seconds("image", 1)
     images = min(frames, cost.model.affords("image", budget.human_seconds(frames, cost.model)))
-    unknown = ("points", "control_points", "per_image", "cells", "unnamed_share", "edge_share", "surprise_share")
+    of_points = ("points", "control_points", "per_image", "cells", "answers_so_far")
+    shares = ("unnamed_share", "edge_share", "surprise_share")
     return {
         "strategy": name,
         "images": images,
-        **dict.fromkeys(unknown),
-        "answers_so_far": 0,
+        **dict.fromkeys((*of_points, *shares)),
         "seconds_each": seconds_each,
         "human_seconds": images * seconds_each,
     }

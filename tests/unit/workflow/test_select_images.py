@@ -136,6 +136,8 @@ def test_what_a_strategy_compares_with_has_to_be_there(untrained: Make) -> None:
 
 def test_a_control_share_makes_no_sense_for_images(untrained: Make) -> None:
     project = untrained(frames=3)
+    none = Options(overrides=("control_share=0",), quiet=True)
+    assert select(project, "entropy_images", "1images", None, none).found["images"] == 1
     with pytest.raises(ConfigError, match="random_images is the control"):
         select(project, "entropy_images", "1images", None, Options(overrides=("control_share=0.1",), quiet=True))
 
