@@ -80,7 +80,7 @@ def _table(runs: Sequence[Run], rows: Sequence[dict[str, Any]], key: str, delta:
     for row in rows:
         scores = score_cells(groups(runs)[row["name"], row["percent"]], subsets)
         cells = [row["name"], str(row["percent"]), f"{row['frames']:.0f}", *scores, str(row["runs"])]
-        cells.append(f"{row['hours']:.0f}")
+        cells.append(f"{row['hours']:.1f}")
         cells += [gain_text(row[key]) if key in row else "control", share(row["from_start_to_all_labels"])]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, _reference_line(runs, EVERYTHING, subsets)]
@@ -89,7 +89,7 @@ def _table(runs: Sequence[Run], rows: Sequence[dict[str, Any]], key: str, delta:
 def _reference_line(runs: Sequence[Run], name: str, subsets: Sequence[str]) -> str:
     group = [run for run in runs if run.selector == name]
     hours = statistics.fmean(run.minutes for run in group) / 60
-    return f"| {' | '.join([name, '', '', *score_cells(group, subsets), str(len(group)), f'{hours:.0f}', '', ''])} |"
+    return f"| {' | '.join([name, '', '', *score_cells(group, subsets), str(len(group)), f'{hours:.1f}', '', ''])} |"
 
 
 def draw_hours(
