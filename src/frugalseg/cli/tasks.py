@@ -23,27 +23,31 @@ class Action(StrEnum):
     IMPORT = "import"
 
 
+Images = Annotated[Path, typer.Argument(metavar="FOLDER", help="where the images go, and the labels come from")]
+Format = Annotated[str, typer.Option("--format", metavar="NAME", help="how they are written; default: folder")]
+Questions = Annotated[
+    str | None,
+    typer.Option("--questions", metavar="RUN", help=f"`select` stage they belong to, {RUN}; default: the newest"),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option("--minutes", help="minutes that one image took, where minutes.csv does not say; for import"),
+]
+Name = Annotated[str, typer.Option("--name", metavar="NAME", help="who drew the labels; for import")]
+LabelKind = Annotated[
+    str, typer.Option("--label-kind", metavar="KIND", help="label files hold `ids`, `red` or `colors`; for import")
+]
+
+
 def command(
     action: Annotated[Action, typer.Argument(metavar="ACTION", help="export or import")],
     project: ProjectFolder,
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="where the images go, and the labels come from")],
-    file_format: Annotated[
-        str,
-        typer.Option("--format", metavar="NAME", help="how they are written; default: folder"),
-    ] = "folder",
-    questions: Annotated[
-        str | None,
-        typer.Option("--questions", metavar="RUN", help=f"`select` stage they belong to, {RUN}; default: the newest"),
-    ] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option("--minutes", help="minutes that one image took, where minutes.csv does not say; for import"),
-    ] = None,
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="who drew the labels; for import")] = "import",
-    label_kind: Annotated[
-        str,
-        typer.Option("--label-kind", metavar="KIND", help="label files hold `ids`, `red` or `colors`; for import"),
-    ] = "ids",
+    folder: Images,
+    file_format: Format = "folder",
+    questions: Questions = None,
+    minutes: Minutes = None,
+    name: Name = "import",
+    label_kind: LabelKind = "ids",
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -61,20 +65,12 @@ def command(
 
         opened, chosen = Project.open(project), options(None, None, dry_run, quiet)
         selection = stage_folder(opened, questions)
-        if action is Action.EXPORT:
-            found: dict[str, Any] = export_tasks(opened, selection, file_format, folder, chosen)
+        if action is Action.IMPORT:
+            told: dict[str, Any] = {"annotator": name, "minutes_each": minutes, "label_kind": label_kind}
+            result = import_tasks(opened, selection, file_format, folder, chosen, **told)
         else:
-            result = import_tasks(
-                opened,
-                selection,
-                file_format,
-                folder,
-                chosen,
-                annotator=name,
-                minutes_each=minutes,
-                label_kind=label_kind,
-            )
-    if action is Action.EXPORT:
-        show(found, as_json, pairs(found))
-    else:
+            found = export_tasks(opened, selection, file_format, folder, chosen)
+    if action is Action.IMPORT:
         show_stage(result, as_json, next_command=next_command(opened))
+    else:
+        show(found, as_json, pairs(found))

@@ -25,6 +25,7 @@ __all__ = ["EvaluatedModel", "LedgerRow", "ReportData", "Role", "ShownFrame", "S
 
 WIDE_IN, NARROW_IN = (11.0, 4.6), (4.8, 4.4)  # the curve on a desk and on a phone
 LOW_IN = (11.0, 3.6)  # a histogram on a desk
+MAP_IN = (11.0, 6.0)  # a map on a desk
 SQUARE_IN = (5.6, 5.6)  # the reliability diagram on a desk
 MOST_LINES = 20  # problems and remarks of `check`; the rest stands on its own page
 
@@ -125,7 +126,7 @@ def _chosen_section(shown: ChosenImages | None) -> dict[str, Any]:
 
     if shown is None:
         return {}
-    drawn, sizes = shown.map, ((SQUARE_IN, "wide"), (NARROW_IN, "narrow"))
+    drawn, sizes = shown.map, ((MAP_IN, "wide"), (NARROW_IN, "narrow"))
     svgs = [Markup(map_svg(drawn, size, f"map-{name}")) for size, name in sizes] if drawn else [Markup(), Markup()]
     words = map_words(drawn) if drawn else ""
     found = {"chosen_words": chosen_words(shown), "chosen_panels": chosen_panels(shown)}
