@@ -110,7 +110,8 @@ def draw_hours(
     cost = CostModel()
     figure = Figure(figsize=(10, 6), layout="constrained")
     axes = figure.add_subplot()
-    colors, markers = matplotlib.colormaps["tab20"].colors, "os^Dv<>Xp*"
+    colors = [*matplotlib.colormaps["tab10"].colors, *matplotlib.colormaps["Dark2"].colors]
+    markers = "os^Dv<>Xp*"
     for name, dashes in ((START, ":"), (EVERYTHING, "--")):
         axes.axhline(100 * reference(runs, name), color="0.4", linewidth=1, linestyle=dashes, label=name)
     number = 0
@@ -134,6 +135,7 @@ def draw_hours(
             )  # fmt: skip
             number += 1
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel(
         f"people's hours, simulated (logarithmic); bands: {point_seconds[0]:g}–{point_seconds[1]:g} s a point, "
         f"{image_minutes[0]:g}–{image_minutes[1]:g} min a frame"

@@ -74,4 +74,4 @@ def test_points_from_another_start_are_refused(images: ModuleType, tmp_path: Pat
 
 @pytest.mark.parametrize(("row", "draws"), [("random_images", 3), ("multi_anchor:anchors=5", 2), ("entropy_images", 1)])
 def test_draws_are_for_selectors_that_draw(images: ModuleType, row: str, draws: int) -> None:
-    assert images.draws_of(row, Namespace(draws=2, control_draws=3)) == draws
+    assert images.draws_of(row, images.CONTROL, Namespace(draws=2, control_draws=3)) == draws
