@@ -80,7 +80,7 @@ def _table(runs: Sequence[Run], rows: Sequence[dict[str, Any]], key: str, delta:
     for row in rows:
         scores = score_cells(groups(runs)[row["name"], row["percent"]], subsets)
         cells = [row["name"], str(row["percent"]), f"{row['frames']:.0f}", *scores, str(row["runs"])]
-        cells.append(f"{row['hours']:.0f}")
+        cells.append(f"{row['hours']:.1f}")
         cells += [gain_text(row[key]) if key in row else "control", share(row["from_start_to_all_labels"])]
         lines.append(f"| {' | '.join(cells)} |")
     return [*lines, _reference_line(runs, EVERYTHING, subsets)]
@@ -89,7 +89,7 @@ def _table(runs: Sequence[Run], rows: Sequence[dict[str, Any]], key: str, delta:
 def _reference_line(runs: Sequence[Run], name: str, subsets: Sequence[str]) -> str:
     group = [run for run in runs if run.selector == name]
     hours = statistics.fmean(run.minutes for run in group) / 60
-    return f"| {' | '.join([name, '', '', *score_cells(group, subsets), str(len(group)), f'{hours:.0f}', '', ''])} |"
+    return f"| {' | '.join([name, '', '', *score_cells(group, subsets), str(len(group)), f'{hours:.1f}', '', ''])} |"
 
 
 def draw_hours(
@@ -110,7 +110,8 @@ def draw_hours(
     cost = CostModel()
     figure = Figure(figsize=(10, 6), layout="constrained")
     axes = figure.add_subplot()
-    colors, markers = matplotlib.colormaps["tab20"].colors, "os^Dv<>Xp*"
+    colors = [*matplotlib.colormaps["tab10"].colors, *matplotlib.colormaps["Dark2"].colors]
+    markers = "os^Dv<>Xp*"
     for name, dashes in ((START, ":"), (EVERYTHING, "--")):
         axes.axhline(100 * reference(runs, name), color="0.4", linewidth=1, linestyle=dashes, label=name)
     number = 0
@@ -134,6 +135,7 @@ def draw_hours(
             )  # fmt: skip
             number += 1
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel(
         f"people's hours, simulated (logarithmic); bands: {point_seconds[0]:g}–{point_seconds[1]:g} s a point, "
         f"{image_minutes[0]:g}–{image_minutes[1]:g} min a frame"

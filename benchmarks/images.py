@@ -21,7 +21,6 @@ command.
 
 import argparse
 import json
-import os
 import sys
 import time
 from dataclasses import asdict
@@ -29,12 +28,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from _draws import draw_of, draws_of, make, parsed, parser_of, place, result_of, run_draws
 from _images_page import CONTROL, draw_hours, summary, tables
 from _paired import Run
 from _points_page import EVERYTHING, SOURCE, START, plain
-from _seeds import add_arguments, how, publish, run_parts
-from points import draw_of, make_real, make_toy, result_of, scored
-from real_pair import DRIVES, other
+from _seeds import how, publish
+from points import scored
 
 if TYPE_CHECKING:
     from frugalseg.workflow.project import Project
@@ -46,38 +45,22 @@ METHODS = ("source_only", "adaptsegnet", "advent", "cbst", "mean_teacher")
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser, "images_runs")
-    parser.add_argument("--data", type=Path, default=os.environ.get("FRUGALSEG_DATA"), help="default: $FRUGALSEG_DATA")
-    parser.add_argument("--dev", choices=DRIVES, help="development split: score this drive, train on the other")
-    parser.add_argument("--toy", action="store_true", help="a generated city and three steps a training: does it run?")
-    parser.add_argument("--selectors", nargs="+", default=SELECTORS, metavar="NAME[:KEY=VALUE]...")
+    parser = parser_of(__doc__, "images_runs", SELECTORS, CONTROL, draws=(1, 2))
     parser.add_argument(
         "--judged", default="diverse_images", metavar="NAME[:KEY=VALUE]...", help="whose frames all parts learn from"
     )
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="rows of `bench mada`")
     parser.add_argument("--percent", type=int, nargs="+", default=[5], help="shares of the frames")
-    parser.add_argument("--draws", type=int, default=1, help="selections of each selector and seed")
-    parser.add_argument("--control-draws", type=int, default=2, help=f"the same of {CONTROL}")
     parser.add_argument(
         "--start", nargs="+", choices=METHODS[1:], default=["adaptsegnet"], help="who asks: each from the last"
-    )
-    parser.add_argument(
-        "--set-start", nargs="+", default=[], metavar="KEY=VALUE", help="settings of the last of --start"
     )
     parser.add_argument("--steps", type=int, help="steps of each training with labels; default: twice mada's")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of mada, in every row")
     parser.add_argument("--points", type=Path, help="numbers of points.py (JSON), for the plot")
     parser.add_argument("--image-minutes", type=float, nargs=2, default=[60, 90], help="low and high cost of a frame")
     parser.add_argument("--point-seconds", type=float, nargs=2, default=[1.5, 6], help="low and high cost of a point")
-    parser.add_argument("--draw", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.toy and options.dev:
-        parser.error("--toy has no development splits")
-    if not (options.data or options.toy):
-        parser.error("give --data FOLDER, or set FRUGALSEG_DATA to the folder with carla34/ and camvid-day/")
+    options = parsed(parser)
     options.selectors = list(dict.fromkeys([CONTROL, *options.selectors, options.judged]))
-    options.work = options.work.resolve() / ("toy" if options.toy else f"dev-{options.dev}" if options.dev else "test")
     return options
 
 
@@ -89,14 +72,10 @@ def main() -> None:
         return
     began_s = time.monotonic()
     for seed in options.seeds:  # before processes share them
-        settings = settings_of(make_toy(options.work, seed) if options.toy else make_real(options, seed), options)
+        settings = settings_of(make(options, seed), options)
     points = read_points(options.points, settings) if options.points else []
-    parts = {result_of(options, seed, None): [*sys.argv[1:], "--one", seed] for seed in options.seeds}
-    found = run_parts(__file__, parts, options.jobs)  # draws go on from what these have trained
-    every = [(seed, draw) for draw in range(max(options.draws, options.control_draws)) for seed in options.seeds]
-    parts = {result_of(options, *pair): [*sys.argv[1:], "--one", pair[0], "--draw", pair[1]] for pair in every}
-    found += run_parts(__file__, parts, options.jobs)
-    report([Run(**run) for part in found for run in part["runs"]], points, settings, options, began_s)
+    runs = [Run(**run) for part in run_draws(__file__, options) for run in part["runs"]]
+    report(runs, points, settings, options, began_s)
 
 
 def settings_of(project: "Project", options: argparse.Namespace) -> dict[str, Any]:
@@ -185,7 +164,7 @@ def learn_from_draw(options: argparse.Namespace) -> dict[str, Any]:
     drawn, runs = draw_of(project, options.draw), []
     for percent in options.percent:
         for row in options.selectors:
-            if options.draw >= draws_of(row, options):
+            if options.draw >= draws_of(row, CONTROL, options):
                 continue
             name, *settings = row.split(":")
             ask = Options(overrides=tuple(settings), quiet=True)
@@ -198,24 +177,11 @@ def learn_from_draw(options: argparse.Namespace) -> dict[str, Any]:
     return {"runs": [asdict(run) for run in runs]}
 
 
-def draws_of(row: str, options: argparse.Namespace) -> int:
-    from frugalseg.workflow import catalog
-
-    if row == CONTROL:
-        return options.control_draws
-    return options.draws if catalog.entry("selector", row.split(":")[0]).load().chance else min(1, options.draws)
-
-
 def report(
     runs: list[Run], points: list[Run], settings: dict[str, Any], options: argparse.Namespace, began_s: float
 ) -> None:
     """Print the tables; with --out write them, their numbers and the plot under one dated name."""
-    name, where = "images", "camvid-day/test (drive Seq05VD, 171 frames)"
-    if options.dev:
-        name = f"images_dev_{options.dev}"
-        where = f"the development split (drive {options.dev}; trained on {other(options.dev)})"
-    if options.toy:
-        name, where = "images_toy", "the toy city (it shows that all runs, and nothing else)"
+    name, where = place(options, "images")
     ran = how(__file__, time.monotonic() - began_s)
     path = publish("\n".join([*tables(runs, where, options.start, options.judged), *ran, ""]), options.out, name)
     if path is None:

@@ -19,7 +19,6 @@ lie its numbers as JSON and the plot as SVG. A run that was stopped goes on with
 
 import argparse
 import json
-import os
 import sys
 import time
 from dataclasses import asdict, replace
@@ -27,11 +26,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from _draws import draw_of, draws_of, make, parsed, parser_of, place, result_of, run_draws
 from _evidence import look
 from _paired import Run
 from _points_page import CONTROL, EVERYTHING, NOTHING, SOURCE, START, draw_plot, plain, summary, tables
-from _seeds import add_arguments, how, publish, run_parts
-from real_pair import DRIVES, make_project, other
+from _seeds import how, publish
 
 if TYPE_CHECKING:
     from frugalseg.workflow.project import Project
@@ -41,34 +40,18 @@ SELECTORS = [
     CONTROL, "random_patches", "entropy_patches", "global_points", "margin", "ripu", "class_balanced", "diverse",
     "expected_gain",
 ]  # fmt: skip
-TOY_HW = (48, 64)
-TOY = f"steps = 3\nheight = {TOY_HW[0]}\nwidth = {TOY_HW[1]}\nbatch_size = 2\n"
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_arguments(parser, "points_runs")
-    parser.add_argument("--data", type=Path, default=os.environ.get("FRUGALSEG_DATA"), help="default: $FRUGALSEG_DATA")
-    parser.add_argument("--dev", choices=DRIVES, help="development split: score this drive, train on the other")
-    parser.add_argument("--toy", action="store_true", help="a generated city and three steps a training: does it run?")
-    parser.add_argument("--selectors", nargs="+", default=SELECTORS, metavar="NAME[:KEY=VALUE]...")
+    parser = parser_of(__doc__, "points_runs", SELECTORS, CONTROL, draws=(2, 4))
     parser.add_argument("--points", type=int, nargs="+", default=[5, 10, 50], help="points a frame")
-    parser.add_argument("--draws", type=int, default=2, help="selections of each selector, seed and number of points")
-    parser.add_argument("--control-draws", type=int, default=4, help=f"the same of {CONTROL}")
     parser.add_argument("--control-points", type=int, nargs="+", default=[], help="more, for its curve over minutes")
     parser.add_argument("--start", choices=["cbst", "mean_teacher"], default="mean_teacher", help="who asks")
-    parser.add_argument("--set-start", nargs="+", default=[], metavar="KEY=VALUE", help="settings of --start")
     parser.add_argument("--steps", type=int, help="steps of each retraining; default: 800")
     parser.add_argument("--settings", type=Path, help="TOML file of point_da, instead of the project's")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of point_da")
-    parser.add_argument("--draw", type=int, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.toy and options.dev:
-        parser.error("--toy has no development splits")
-    if not (options.data or options.toy):
-        parser.error("give --data FOLDER, or set FRUGALSEG_DATA to the folder with carla34/ and camvid-day/")
+    options = parsed(parser)
     options.selectors = list(dict.fromkeys([CONTROL, *options.selectors]))
-    options.work = options.work.resolve() / ("toy" if options.toy else f"dev-{options.dev}" if options.dev else "test")
     return options
 
 
@@ -80,41 +63,9 @@ def main() -> None:
         return
     began_s = time.monotonic()
     for seed in options.seeds:  # before processes share them
-        settings = settings_of(make_toy(options.work, seed) if options.toy else make_real(options, seed), options)
-    every = [(seed, draw) for draw in range(max(options.draws, options.control_draws)) for seed in options.seeds]
-    parts = {result_of(options, seed, None): [*sys.argv[1:], "--one", seed] for seed in options.seeds}
-    found = run_parts(__file__, parts, options.jobs)  # draws go on from what these have trained
-    parts = {result_of(options, *pair): [*sys.argv[1:], "--one", pair[0], "--draw", pair[1]] for pair in every}
-    found += run_parts(__file__, parts, options.jobs)
+        settings = settings_of(make(options, seed), options)
+    found = run_draws(__file__, options)
     report([Run(**run) for part in found for run in part["runs"]], found[-1]["true"], settings, options, began_s)
-
-
-def result_of(options: argparse.Namespace, seed: int, draw: int | None) -> Path:
-    return options.work / "found" / (f"seed-{seed}.json" if draw is None else f"seed-{seed}-draw-{draw}.json")
-
-
-def make_real(options: argparse.Namespace, seed: int) -> "Project":
-    return make_project(Path(options.data).resolve(), options.work, seed, options.dev)
-
-
-def make_toy(work: Path, seed: int) -> "Project":
-    from frugalseg.data.toycity import write_dataset
-    from frugalseg.workflow.project import init_project
-
-    for name, look_of, world, drives in (
-        ("source", "simulator", 1, 4),
-        ("target", "street", 2, 3),
-        ("validation", "street", 3, 2),
-    ):
-        if not (work / name).exists():
-            write_dataset(work / name, look_of, world, drives, 2, TOY_HW)
-    folder = work / f"seed-{seed}"
-    (folder / "settings").mkdir(parents=True, exist_ok=True)
-    for method in ("source_only", "adaptsegnet", "advent", "cbst", "mean_teacher", "point_da", "mada"):
-        rounds = "rounds = 1\n" if method == "cbst" else ""
-        (folder / "settings" / f"{method}.toml").write_text(TOY + rounds)
-    specs = {name: f"folder:{work / name}" for name in ("source", "target", "validation")}
-    return init_project(folder, {"name": "toy", **specs, "seed": seed, "control_share": 0}, None)
 
 
 def settings_of(project: "Project", options: argparse.Namespace) -> dict[str, Any]:
@@ -152,14 +103,6 @@ def opened(options: argparse.Namespace) -> tuple["Project", "StageResult", "Stag
     return project, source, start
 
 
-def draw_of(project: "Project", draw: int) -> "Project":
-    """Return the project as draw number `draw` asks and answers in it: with another seed; 0 is the project itself."""
-    from frugalseg.core.chance import seed_for
-
-    seed = seed_for(project.settings.seed, "draw", draw) if draw else project.settings.seed
-    return replace(project, settings=project.settings.model_copy(update={"seed": seed}))
-
-
 def learn_floor_and_ceiling(options: argparse.Namespace) -> dict[str, Any]:
     """Train and score what a seed's selections are measured against, and what they start from."""
     from frugalseg.workflow.label import label, label_nothing
@@ -189,7 +132,7 @@ def learn_from_draw(options: argparse.Namespace) -> dict[str, Any]:
     drawn, runs, rounds = draw_of(project, options.draw), {}, {}
     for points in sorted({*options.points, *options.control_points}):
         for row in options.selectors if points in options.points else [CONTROL]:
-            if options.draw >= draws_of(row, options):
+            if options.draw >= draws_of(row, CONTROL, options):
                 continue
             name, *settings = row.split(":")
             ask = Options(overrides=("control_share=0", *settings), quiet=True)
@@ -204,14 +147,6 @@ def learn_from_draw(options: argparse.Namespace) -> dict[str, Any]:
         "runs": [asdict(replace(run, evidence=evidence[key])) for key, run in runs.items()],
         "true": true_shares,
     }
-
-
-def draws_of(row: str, options: argparse.Namespace) -> int:
-    from frugalseg.workflow import catalog
-
-    if row == CONTROL:
-        return options.control_draws
-    return options.draws if catalog.entry("selector", row.split(":")[0]).load().chance else min(1, options.draws)
 
 
 def scored(
@@ -253,12 +188,7 @@ def report(
     began_s: float,
 ) -> None:
     """Print the tables; with --out write them, their numbers and the plot under one dated name."""
-    name, where = "points", "camvid-day/test (drive Seq05VD, 171 frames)"
-    if options.dev:
-        name = f"points_dev_{options.dev}"
-        where = f"the development split (drive {options.dev}; trained on {other(options.dev)})"
-    if options.toy:
-        name, where = "points_toy", "the toy city (it shows that all runs, and nothing else)"
+    name, where = place(options, "points")
     ran = how(__file__, time.monotonic() - began_s)
     path = publish("\n".join([*tables(runs, true_shares, where, options.start), *ran, ""]), options.out, name)
     if path is None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from frugalseg.acquisition.images import LIKENESS, SOURCE
 from frugalseg.core.config import describe
-from frugalseg.workflow.catalog import SELECTORS
+from frugalseg.workflow.catalog import IMAGE_SELECTORS, SELECTORS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "selectors.md").read_text(encoding="utf-8")
 SECTIONS = {part.partition("\n")[0]: part for part in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]}
@@ -19,7 +20,16 @@ def test_a_selector_has_its_section_and_row(name: str) -> None:
     assert re.search(rf"^\| `{name}` \|", PAGE, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", sorted(SELECTORS))
+@pytest.mark.parametrize("name", sorted(IMAGE_SELECTORS))
+def test_the_columns_of_whole_images_are_true(name: str) -> None:
+    row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |"))
+    _, _, _, chance, needs, _ = (cell.strip() for cell in row.split("|"))
+    strategy = SELECTORS[name].load()
+    assert (chance != "no") == strategy.chance
+    assert ("discriminator" in needs, "source" in needs) == (LIKENESS in strategy.needs, SOURCE in strategy.needs)
+
+
+@pytest.mark.parametrize("name", sorted(set(SELECTORS) - set(IMAGE_SELECTORS)))
 def test_the_tables_columns_are_true(name: str) -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |"))
     _, _, compete, chance, looks, _ = (cell.strip() for cell in row.split("|"))

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from frugalseg.adaptation import point_da, self_training, source_only
+from frugalseg.adaptation import mada, point_da, self_training, source_only
 from frugalseg.training.learner import Learner
 from frugalseg.training.loop import train
 from frugalseg.training.progress import TrainingLog
@@ -33,6 +33,7 @@ METHODS = {
     "source_only": (source_only.SourceOnly, source_only.SourceOnlyConfig, {}),
     "cbst": (self_training.SelfTraining, self_training.CbstConfig, {"rounds": 2, "ema": 0.8}),
     "point_da": (point_da.PointDa, point_da.PointDaConfig, {"adv_weight": 0.1, "discriminator_width": 4}),
+    "mada": (mada.Mada, mada.MadaConfig, {"anchors": 2, "anchor_ema": 0.5, "least_feature_px": 1}),
 }
 FRAMES = 4
 
@@ -73,13 +74,15 @@ KILLS: dict[str, tuple[str, Callable[[], None]]] = {
     "second_save_before_rename": ("cbst", lambda: arm(os, "rename", match="step-00000006")),
     "before_latest": ("cbst", lambda: arm(os, "rename", match="LATEST")),
     "end_of_round_1": ("cbst", lambda: arm(os, "rename", match="step-00000004", after=True)),
-    "among_the_first_pseudo_labels": ("cbst", lambda: arm(self_training, "write_partial", 2)),
-    "among_the_second_pseudo_labels": ("cbst", lambda: arm(self_training, "write_partial", FRAMES + 3)),
+    "among_the_first_pseudo_labels": ("cbst", lambda: arm(self_training, "write_pseudo_label", 2)),
+    "among_the_second_pseudo_labels": ("cbst", lambda: arm(self_training, "write_pseudo_label", FRAMES + 3)),
     "pseudo_labels_before_rename": ("cbst", lambda: arm(os, "rename", match="round-2")),
     "right_after_the_second_pseudo_labels": ("cbst", lambda: arm(os, "rename", match="round-2", after=True)),
     "end_of_training": ("cbst", lambda: arm(os, "rename", match="step-00000008", after=True)),
     "point_da_step": ("point_da", lambda: arm(torch.optim.AdamW, "step", 4)),
     "point_da_labels": ("point_da", lambda: arm(point_da, "write_partial", 2)),
+    "mada_anchors": ("mada", lambda: arm(mada, "fit_anchors")),
+    "mada_anchors_follow": ("mada", lambda: arm(mada, "follow", 3)),
     "source_only_step": ("source_only", lambda: arm(torch.optim.AdamW, "step", 4)),
     "sigterm": ("cbst", lambda: arm(torch.optim.AdamW, "step", 3, by=signal.SIGTERM)),
 }

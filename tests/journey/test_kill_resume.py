@@ -35,6 +35,8 @@ SAVED = {
     "end_of_training": 8,
     "point_da_step": 2,
     "point_da_labels": 0,
+    "mada_anchors": 4,
+    "mada_anchors_follow": 6,
     "source_only_step": 2,
 }
 

@@ -11,7 +11,7 @@ keep the choices from each other, and diverse_images is multi_anchor with both.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,16 @@ from frugalseg.core.errors import DataError
 
 PAIRED = 1000  # images among which the spread of distances is measured
 LIMITS = (1.0, 0.5, 0.25, 0.125, 0.0)  # shares of the wanted spacing that are tried in turn
+
+
+def _gap(default: int) -> Any:
+    meaning = "chosen frames of one drive have so many frames between them; 0 = may be neighbours"
+    return Field(default, ge=0, description=meaning)
+
+
+def _apart(default: float) -> Any:
+    meaning = "chosen images are no pair among this share of all pairs, the closest; 0 = may be alike"
+    return Field(default, ge=0, le=1, description=meaning)
 
 
 class MultiAnchorConfig(Config):
@@ -42,17 +52,12 @@ class MultiAnchorConfig(Config):
         False, description="source features only where the network predicts the ground truth, as in the public code"
     )
     target_weight: float = Field(
-        0.0, ge=0, description="weight of the distance to the target's own anchors; 0 = the source's only, 1 = MADAv2"
-    )
-    gap_frames: int = Field(
-        0, ge=0, description="chosen frames of one drive have so many frames between them; 0 = may be neighbours"
-    )
-    apart: float = Field(
         0.0,
         ge=0,
-        le=1,
-        description="chosen images are no pair among this share of all pairs, the closest; 0 = may be alike",
+        description="weight of the distance to the target's own anchors; 0 = the source's only, 1 = both alike",
     )
+    gap_frames: int = _gap(0)
+    apart: float = _apart(0.0)
 
 
 class DiverseImagesConfig(MultiAnchorConfig):
@@ -60,15 +65,8 @@ class DiverseImagesConfig(MultiAnchorConfig):
 
     strategy: ClassVar[str] = "diverse_images"
 
-    gap_frames: int = Field(
-        10, ge=0, description="chosen frames of one drive have so many frames between them; 0 = may be neighbours"
-    )
-    apart: float = Field(
-        0.05,
-        ge=0,
-        le=1,
-        description="chosen images are no pair among this share of all pairs, the closest; 0 = may be alike",
-    )
+    gap_frames: int = _gap(10)
+    apart: float = _apart(0.05)
 
 
 class MultiAnchor:

@@ -199,8 +199,9 @@ class Mada:
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
         self._learner.load_state(state["learner"])
-        anchors = state["anchors"]
-        self._anchors = Means(**anchors) if anchors else _copied(self._first_anchors)
+        anchors, device = state["anchors"], self._fabric.device
+        resumed = Means(*(anchors[part].to(device) for part in Means._fields)) if anchors else None
+        self._anchors = resumed or _copied(self._first_anchors)
 
     def finish(self) -> Network:
         """Return the finished network."""

@@ -39,6 +39,7 @@ VERBS = {
     "choose-model": Verb("frugalseg.cli.choose_model", "choose among adapted models without a target label"),
     "select": Verb("frugalseg.cli.select", "choose what people are asked"),
     "label": Verb("frugalseg.cli.label", "answer the questions of a selection"),
+    "tasks": Verb("frugalseg.cli.tasks", "whole images out to other tools, labels back"),
     "answers": Verb("frugalseg.cli.answers", "who may answer; back the answers up, and restore them"),
     "retrain": Verb("frugalseg.cli.retrain", "train with people's answers"),
     "evaluate": Verb("frugalseg.cli.evaluate", "score a project, a model or a folder of predictions"),

@@ -20,7 +20,7 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """List every reader, network, method and selector with its source; with NAME, show the settings of one.
+    """List every reader, network, method, selector and format with its source; with NAME, show the settings of one.
 
     A setting is given with --set KEY=VALUE, or kept in PROJECT/settings/NAME.toml.
     """
@@ -34,7 +34,7 @@ def command(
             _describe(kind, name, table[name], as_json)
             return
     raise UnknownNameError(
-        unknown_name("reader, network, method or selector", name, [n for t in TABLES.values() for n in t])
+        unknown_name("reader, network, method, selector or format", name, [n for t in TABLES.values() for n in t])
     )
 
 

@@ -9,6 +9,7 @@ EXAMPLES = ("frugalseg plan city --budget 2h", "frugalseg plan city --budget 20p
 
 STRATEGY = {
     "strategy": "strategy",
+    "images": "images",
     "points": "points",
     "control_points": "of them control",
     "per_image": "an image",

@@ -19,7 +19,11 @@ from frugalseg.cli.options import (
 )
 from frugalseg.cli.output import logs_on_stderr, show_stage
 
-EXAMPLES = ("frugalseg retrain city --method point_da", "frugalseg retrain city --answers 6 --set steps=1000")
+EXAMPLES = (
+    "frugalseg retrain city --method point_da",
+    "frugalseg retrain city --method mada --set unlabelled=mean_teacher",
+    "frugalseg retrain city --answers 6 --set steps=1000",
+)
 
 
 def command(

@@ -21,6 +21,7 @@ from frugalseg.cli.output import logs_on_stderr, show_stage
 EXAMPLES = (
     "frugalseg select city --strategy entropy_patches --budget 50points/image",
     "frugalseg select city --budget 2h --dry-run",
+    "frugalseg select city --strategy multi_anchor --budget 5%images",
 )
 
 
@@ -49,10 +50,12 @@ def command(
 ) -> None:
     """Choose what people are asked: one pass of a model over the target turns a budget into questions.
 
-    A tenth of the questions, hidden among the others, is drawn at random: the report compares what came back. What
-    earlier rounds asked is not asked again.
+    Some strategies ask for whole images, the others for pixels; `frugalseg methods` lists them.
 
-    With --dry-run it says how many points the budget buys and how long people will need.
+    A tenth of the questions about pixels, hidden among the others, is drawn at random: the report compares what came
+    back. What earlier rounds asked is not asked again.
+
+    With --dry-run it says how many points or images the budget buys and how long people will need.
     """
     with logs_on_stderr():
         from frugalseg.workflow.project import Project

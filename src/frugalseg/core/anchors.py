@@ -10,6 +10,7 @@ Axis legend: N images, K anchors, C classes, F feature channels.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -67,6 +68,15 @@ class ImageVectors:
     def zeros_for_absent(self) -> "ImageVectors":
         """The same with every class present, absent ones as zeros (the paper's letter)."""
         return ImageVectors(self.keys, self.vectors_NCF, np.ones_like(self.present_NC))
+
+    @cached_property
+    def squares_NC(self) -> NDArray[np.float64]:
+        """The squared length of each class's mean."""
+        found_NC = np.empty(self.present_NC.shape)
+        for part, vectors_nD, _ in _chunks(self):
+            vectors_nCF = vectors_nD.reshape(-1, *self.vectors_NCF.shape[1:])
+            found_NC[part] = np.einsum("ncf,ncf->nc", vectors_nCF, vectors_nCF)
+        return found_NC
 
     def where(self, chosen_N: NDArray[np.bool_]) -> "ImageVectors":
         """Return the chosen images."""
@@ -173,9 +183,7 @@ def _distances(
     squares_CK = np.einsum("kcf,kcf->ck", centres_KCF, centres_KCF)
     found_NK = np.empty((len(images), len(centres_KCF)))
     for part, vectors_nD, present_nC in _chunks(images):
-        vectors_nCF = vectors_nD.reshape(*present_nC.shape, -1)
-        squares_nC = np.einsum("ncf,ncf->nc", vectors_nCF, vectors_nCF)
-        lengths_nK = squares_nC @ shared_with_CK + present_nC @ squares_CK
+        lengths_nK = images.squares_NC[part] @ shared_with_CK + present_nC @ squares_CK
         apart_nK = lengths_nK - 2 * (vectors_nD @ centres_KD.T)
         apart_nK[apart_nK < MINUTE * lengths_nK] = 0
         shared_nK = present_nC @ shared_with_CK

@@ -14,6 +14,7 @@ from frugalseg.core.cost import CostModel
 IDLE_S = 30.0  # a person who looks at one pixel for longer is away; a region or an image may well take longer
 ENOUGH_ANSWERS = 30  # of a kind; below, a median says little and the prior stands
 PRIOR_ANSWERS = 30  # what the prior weighs
+FEW = {"image": (3, 5)}  # the same two for images: each is an hour of work, so few come, and each tells much
 CUT = ("point", "boundary_point")  # kinds whose seconds are cut at IDLE_S
 KINDS = (*CUT, "region", "review", "image")
 
@@ -48,15 +49,17 @@ def learn_cost(prior: CostModel, seconds: Mapping[str, Sequence[float]], simulat
     """Return `prior` with the seconds of each kind drawn towards the median of the `seconds` measured of that kind.
 
     With n >= ENOUGH_ANSWERS answers a kind costs (n median + PRIOR_ANSWERS prior) / (n + PRIOR_ANSWERS); with fewer the
-    prior. An answer near a class edge never costs less than any other.
+    prior. FEW has other numbers for kinds that are seldom asked. An answer near a class edge never costs less than any
+    other.
     """
     measured = {}
     for kind in KINDS:
         values = [min(value, IDLE_S) if kind in CUT else value for value in seconds.get(kind, ())]
         median_s = statistics.median(values) if values else 0.0
-        if len(values) >= ENOUGH_ANSWERS and median_s > 0:
+        enough, weight = FEW.get(kind, (ENOUGH_ANSWERS, PRIOR_ANSWERS))
+        if len(values) >= enough and median_s > 0:
             count = len(values)
-            used_s = (count * median_s + PRIOR_ANSWERS * prior.each(kind)) / (count + PRIOR_ANSWERS)
+            used_s = (count * median_s + weight * prior.each(kind)) / (count + weight)
             measured[kind] = Measured(count, median_s, used_s)
     used = {kind: measured[kind].used_s if kind in measured else prior.each(kind) for kind in KINDS}
     model = replace(

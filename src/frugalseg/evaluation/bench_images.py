@@ -7,9 +7,9 @@ from typing import Any
 
 from frugalseg.evaluation import wording
 from frugalseg.evaluation.bench_page import asked_section, bench_context
-from frugalseg.evaluation.bench_points import curve_point, score_cells, subset_scores
+from frugalseg.evaluation.bench_points import curve_point, score_cells, subsets_json
 from frugalseg.evaluation.bench_table import BenchData, BenchMethod
-from frugalseg.evaluation.bench_text import bench_json, bench_markdown, interval_json, markdown_table, number
+from frugalseg.evaluation.bench_text import bench_json, bench_markdown, interval_json, markdown_table
 from frugalseg.evaluation.compare import CurvePoint, Interval, paired_bootstrap_mean
 from frugalseg.evaluation.confusion import Confusions, scores
 from frugalseg.evaluation.page import fill, write_html
@@ -88,9 +88,7 @@ def images_json(data: ImagesData) -> dict[str, Any]:
             asked = data.asked[method.name]
             row["asked"] = {"frames": asked.frames, "human_seconds": asked.seconds, "over": asked.over}
             row["added"] = interval_json(added(data, method.name))
-        if method.runs:
-            subsets = subset_scores(method, data.bench)
-            row["subsets"] = {name: {"miou": number(one.mean), "sd": number(one.sd)} for name, one in subsets.items()}
+        row |= subsets_json(method, data.bench)
     return {**found, "verdict": verdict(data)}
 
 

@@ -77,6 +77,14 @@ def subset_scores(method: BenchMethod, data: BenchData) -> dict[str, MeanSd]:
     }
 
 
+def subsets_json(method: BenchMethod, data: BenchData) -> dict[str, Any]:
+    """Return a row's scores over each subset, under `subsets`; nothing where nothing finished."""
+    if not method.runs:
+        return {}
+    found = subset_scores(method, data)
+    return {"subsets": {name: {"miou": number(one.mean), "sd": number(one.sd)} for name, one in found.items()}}
+
+
 def curve(data: PointsData) -> list[CurvePoint]:
     """Return mIoU against people's minutes, mean ± one standard deviation over seeds."""
     return [curve_point(method, asked.seconds, asked.series) for method, asked in _asking(data)]
@@ -96,9 +104,7 @@ def points_json(data: PointsData) -> dict[str, Any]:
             asked = data.asked[method.name]
             row["asked"] = {"cells": asked.cells, "points_a_frame": asked.points, "human_seconds": asked.seconds}
             row["asked"]["wrong"] = asked.wrong
-        if method.runs:
-            subsets = subset_scores(method, data.bench)
-            row["subsets"] = {name: {"miou": number(one.mean), "sd": number(one.sd)} for name, one in subsets.items()}
+        row |= subsets_json(method, data.bench)
     return {**found, "selection_gain": interval_json(gain_of_selection(data)), "verdict": verdict(data)}
 
 

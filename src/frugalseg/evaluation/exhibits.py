@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import DataError
 from frugalseg.evaluation.frame_scores import FrameScore, Groups
+from frugalseg.evaluation.vector_map import VectorMap
 from frugalseg.evaluation.wording import whole
 
 RANKED = 5  # frames shown at either end of a ranking
@@ -134,6 +135,31 @@ class SpatialPriors:
             )
         if not np.isfinite(prior).all() or prior.min() < 0:
             raise DataError(f"{self.stage}: spatial priors that are negative or no numbers. Adapt again.")
+
+
+@dataclass(frozen=True)
+class ChosenImage:
+    """One chosen frame: its score, its rank among all frames (from 1), and the anchor it lies nearest to, if any."""
+
+    key: str
+    score: float
+    rank: int
+    anchor: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenImages:
+    """What a selection of whole images chose, the highest score first; `scores_N` are those of all frames.
+
+    `images` holds the pictures that can still be read, by key; `map` is there where anchors were fitted.
+    """
+
+    stage: str
+    strategy: str
+    chosen: tuple[ChosenImage, ...]
+    scores_N: NDArray[np.float64]
+    images: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    map: VectorMap | None = None
 
 
 def check_words(check: DataCheck) -> str:

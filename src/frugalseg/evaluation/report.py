@@ -6,10 +6,12 @@ Every text in it is escaped, whoever wrote it, and the page's own policy forbids
 from pathlib import Path
 from typing import Any
 
+from frugalseg.core.records import Verdict
 from frugalseg.evaluation import calibration, panels, pictures, round_words, tables
+from frugalseg.evaluation.chosen_images import chosen_panels, chosen_words, map_svg, map_words
 from frugalseg.evaluation.confusion_table import confusion_matrix
 from frugalseg.evaluation.drift_words import drift_card
-from frugalseg.evaluation.exhibits import check_words
+from frugalseg.evaluation.exhibits import ChosenImages, check_words
 from frugalseg.evaluation.gallery import GalleryGroup, gallery_groups, spread
 from frugalseg.evaluation.page import fill, write_html
 from frugalseg.evaluation.plot import curve_svg
@@ -23,6 +25,7 @@ __all__ = ["EvaluatedModel", "LedgerRow", "ReportData", "Role", "ShownFrame", "S
 
 WIDE_IN, NARROW_IN = (11.0, 4.6), (4.8, 4.4)  # the curve on a desk and on a phone
 LOW_IN = (11.0, 3.6)  # a histogram on a desk
+MAP_IN = (11.0, 6.0)  # a map on a desk
 SQUARE_IN = (5.6, 5.6)  # the reliability diagram on a desk
 MOST_LINES = 20  # problems and remarks of `check`; the rest stands on its own page
 
@@ -59,7 +62,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "questions": [frame for frame in questions if frame],
         "predictions": [frame for frame in predictions if frame],
         "legend": list(zip(data.classes.names, map(panels.css_color, data.classes.colors), strict=True)),
-        "said": panels.SAID,
+        "said": {verdict: said for verdict, said in panels.SAID.items() if verdict != Verdict.MASK},
         "change_colors": [panels.css_color(color) for color in pictures.CHANGE_COLORS],
         "entropy_stops": [panels.css_color(color) for color in pictures.entropy_palette()[::15]],
         "unknown": tables.UNKNOWN,
@@ -68,6 +71,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         **_model_sections(data),
         **_data_sections(data),
         **_adaptation_sections(data),
+        **_chosen_section(data.chosen),
         "round_rows": round_words.round_rows(data),
         "selection_words": round_words.selection_words(data),
         "unsure_classes": round_words.unsure_classes(data),
@@ -114,6 +118,19 @@ def _adaptation_sections(data: ReportData) -> dict[str, Any]:
         found["prior_maps"], found["prior_absent"] = prior_panels(data.priors), absent(data.priors)
         found["heat_stops"] = [panels.css_color(color) for color in heat_palette()[::15]]
     return found
+
+
+def _chosen_section(shown: ChosenImages | None) -> dict[str, Any]:
+    """What the template names of whole images: sentences, thumbnails, the map."""
+    from markupsafe import Markup
+
+    if shown is None:
+        return {}
+    drawn, sizes = shown.map, ((MAP_IN, "wide"), (NARROW_IN, "narrow"))
+    svgs = [Markup(map_svg(drawn, size, f"map-{name}")) for size, name in sizes] if drawn else [Markup(), Markup()]
+    words = map_words(drawn) if drawn else ""
+    found = {"chosen_words": chosen_words(shown), "chosen_panels": chosen_panels(shown)}
+    return {**found, "chosen_map": svgs, "chosen_map_words": words}
 
 
 def _gallery(data: ReportData) -> tuple[GalleryGroup, ...]:

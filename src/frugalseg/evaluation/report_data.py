@@ -16,7 +16,7 @@ from frugalseg.evaluation.asked_rounds import AskedRound, StillUnsure
 from frugalseg.evaluation.compare import RESAMPLES, CurvePoint, Interval, bootstrap_classes, bootstrap_interval
 from frugalseg.evaluation.confusion import Confusions, Scores, scores
 from frugalseg.evaluation.drift_findings import DriftFindings
-from frugalseg.evaluation.exhibits import DataCheck, Gallery, Ranking, SpatialPriors
+from frugalseg.evaluation.exhibits import ChosenImages, DataCheck, Gallery, Ranking, SpatialPriors
 from frugalseg.evaluation.reliability import Reliability
 from frugalseg.evaluation.surprise import SliceResult
 
@@ -130,7 +130,10 @@ class LedgerRow:
         simulated: bool = False,
         role: Role = Role.STEP,
     ) -> "LedgerRow":
-        """Sum seconds and count what holds: the last answer to a question; one that was answered twice costs twice."""
+        """Sum seconds and count what holds: the last answer to a question; one that was answered twice costs twice.
+
+        A mask counts among the classes.
+        """
         verdicts = list({answer.query: answer.verdict for answer in answers}.values())
         return cls(
             what=what,
@@ -196,6 +199,7 @@ class ReportData:
     unsure: StillUnsure | None = None
     forecast: str = ""
     answered: Answered | None = None
+    chosen: ChosenImages | None = None
 
     def __post_init__(self) -> None:
         names = [model.name for model in self.models]

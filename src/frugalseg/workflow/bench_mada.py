@@ -35,6 +35,7 @@ from frugalseg.workflow.stage import Options, StageResult
 
 STAGE, METHOD, WARM_UP = "bench-mada", "mada", "adaptsegnet"
 PAPER_WARM_UP = ("discriminator=mada", "adv_weight=0.01")  # section 4.2
+PSEUDO = ("unlabelled=pseudo",)  # M(4), whatever the project's own settings of mada are
 STRATEGY, PERCENT, ANCHORS = "multi_anchor", "5", "10"  # section 4
 ANCHOR_COUNTS = ("1", "2", "5", "10", "20", "50", "100")  # figure 4 shows 1 to 100
 SWEEPS = {"K": ANCHOR_COUNTS, "V": ANCHOR_COUNTS, "budget": ("1", "2", "5", "10", "20"), "selector": ()}
@@ -102,7 +103,7 @@ def rows_of(strategy: str, sweeps: dict[str, tuple[str, ...]]) -> dict[str, Row]
             m1, over="m1", summary="and soft alignment", settings=("unlabelled=none", "anchor_ema=1.0"), series="m2"
         ),
         "m3": replace(m1, over="m2", summary="and anchors follow", settings=("unlabelled=none",), series="m3"),
-        "m4": replace(m1, over="m3", summary="and pseudo-labels: all of MADA", settings=(), series="m4"),
+        "m4": replace(m1, over="m3", summary="and pseudo-labels: all of MADA", settings=PSEUDO, series="m4"),
         "m1_teacher": replace(
             m1,
             over="m1",
@@ -139,7 +140,7 @@ def _swept(rows: dict[str, Row], sweeps: dict[str, tuple[str, ...]]) -> dict[str
     for value in sweeps.get("V", ()):
         if value != ANCHORS:
             row = replace(rows["m4"], over="m4", summary=f"m4 with V = {value} target anchors", series="V")
-            found[f"m4_V{value}"] = replace(row, settings=(f"anchors={value}",))
+            found[f"m4_V{value}"] = replace(row, settings=(*PSEUDO, f"anchors={value}"))
     return found
 
 
@@ -148,7 +149,7 @@ def even_steps(project: Project, given: tuple[str, ...], own: tuple[str, ...], s
 
     `given` are the settings of every row, beside the project's.
     """
-    full, config = (project.stage_config("method", METHOD, None, [*given, *more]) for more in ((), own))
+    full, config = (project.stage_config("method", METHOD, None, [*given, *more]) for more in (PSEUDO, own))
     return (*own, f"steps={max(1, (steps or full.repeats * full.steps) // config.repeats)}")
 
 
@@ -164,8 +165,10 @@ class _Plan:
         self._warm_up = PAPER_WARM_UP if self._asking == WARM_UP else ()
         own = project.settings.strategy
         self._rows = rows_of(own if own in catalog.IMAGE_SELECTORS else STRATEGY, read_sweeps(bench.grid))
-        default = self._config(METHOD, ())
-        self._steps = bench.steps or default.repeats * default.steps
+        whole = self._config(METHOD, PSEUDO)
+        if not getattr(whole, "align_weight", 0):
+            raise ConfigError("settings/mada.toml: align_weight = 0 leaves no soft alignment for m2, m3 and m4 to add.")
+        self._steps = bench.steps or whole.repeats * whole.steps
 
     def _config(self, method: str, more: tuple[str, ...]) -> TrainConfig:
         overrides = [*self._bench.settings, *more]

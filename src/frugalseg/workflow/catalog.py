@@ -1,4 +1,4 @@
-"""The product's table of contents: every reader, network, method and selector, by name.
+"""The product's table of contents: every reader, network, method, selector and format, by name.
 
 Entries are import paths, so that listing them loads nothing; `load` turns one into the object.
 """
@@ -276,6 +276,14 @@ SELECTORS = {
 # Selectors that ask for whole frames; the others ask for single pixels.
 IMAGE_SELECTORS = ("random_images", "entropy_images", "adversarial", "aada", "multi_anchor", "diverse_images")
 
+FORMATS = {
+    "folder": Entry(
+        "chosen frames as image files, label files of the same names back",
+        "ours",
+        "frugalseg.annotation.exchange.folder:FolderFormat",
+    ),
+}
+
 BENCHES = {
     "mada": Entry(
         "whole frames: the ablation M(0) to M(4) and M(u), sweeps over anchors, budgets and selectors",
@@ -304,7 +312,8 @@ BENCHES = {
     ),
 }
 
-TABLES = {"reader": READERS, "network": NETWORKS, "method": METHODS, "selector": SELECTORS, "comparison": BENCHES}
+TABLES = {"reader": READERS, "network": NETWORKS, "method": METHODS, "selector": SELECTORS}
+TABLES |= {"format": FORMATS, "comparison": BENCHES}
 
 
 def entry(kind: str, name: str) -> Entry:

@@ -44,13 +44,18 @@ def prepare(
     """Put a `select` stage's questions into the store, with what they show; done once.
 
     Raises:
-        StageOrderError: not one of its frames can be read.
+        StageOrderError: they are about whole images, or not one of its frames can be read.
     """
     run = project.run(str(selection))
     if (found := store.selection(run.fingerprint)) is not None:
         return found
-    media = MediaFolder(project.folder / MEDIA)
     queries = read_records(selection / QUESTIONS, Query)
+    if any(query.kind is QueryKind.IMAGE for query in queries):
+        raise StageOrderError(
+            f"{selection}: these questions are about whole images, and the page asks about single pixels.\n"
+            f"Hand the images out: frugalseg tasks export {project.folder} FOLDER; then: frugalseg tasks import …"
+        )
+    media = MediaFolder(project.folder / MEDIA)
     options.say(f"{run.folder.name}: drawing {len(queries)} questions …")
     asked, refused = _questions(project.manifest("target"), queries, media, _guesses(selection), {})
     for reason in refused:

@@ -61,6 +61,8 @@ def _strategy_row(
     project: Project, name: str, budget: Budget, frames: int, cost: ProjectCost, known: list[Reply]
 ) -> dict[str, Any]:
     """Return what a strategy would ask; shares are those of its answers so far, None without any."""
+    if name in catalog.IMAGE_SELECTORS:
+        return _image_row(name, budget, frames, cost)
     config = project.stage_config("selector", name, None, [])
     points = budget.total_points(frames, cost.model)
     control = control_points(points, project.settings.control_share, name)
@@ -71,6 +73,7 @@ def _strategy_row(
     shares |= {"surprise_share": group.surprise.value}
     return {
         "strategy": name,
+        "images": None,
         "points": points,
         "control_points": control,
         "per_image": points / frames,
@@ -79,6 +82,21 @@ def _strategy_row(
         **{name: None if math.isnan(value) else value for name, value in shares.items()},
         "seconds_each": own.point_s,
         "human_seconds": own.seconds("point", points),
+    }
+
+
+def _image_row(name: str, budget: Budget, frames: int, cost: ProjectCost) -> dict[str, Any]:
+    """Return what a strategy of whole images would ask: as many images as the budget pays for, perhaps none."""
+    seconds_each = cost.model.seconds("image", 1)
+    images = min(frames, cost.model.affords("image", budget.human_seconds(frames, cost.model)))
+    of_points = ("points", "control_points", "per_image", "cells", "answers_so_far")
+    shares = ("unnamed_share", "edge_share", "surprise_share")
+    return {
+        "strategy": name,
+        "images": images,
+        **dict.fromkeys((*of_points, *shares)),
+        "seconds_each": seconds_each,
+        "human_seconds": images * seconds_each,
     }
 
 

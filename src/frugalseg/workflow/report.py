@@ -32,6 +32,7 @@ from frugalseg.training.predict import Predictor
 from frugalseg.workflow.adaptation_exhibits import adaptation_exhibits
 from frugalseg.workflow.answered_exhibits import answered
 from frugalseg.workflow.exhibits import exhibits, reliabilities
+from frugalseg.workflow.image_exhibits import image_exhibits
 from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
 from frugalseg.workflow.round_exhibits import round_exhibits
 from frugalseg.workflow.rounds import EVERYTHING, chain, human_seconds, is_control, label_stages, strategy_of
@@ -72,6 +73,7 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
     models = tuple(map(_measured, scored))
     last = _last_step(scored)
     asked = round_exhibits(project, {item.run.folder: item.name for item in scored}, last)
+    whole = image_exhibits(project, runs)
     shown, adapted = exhibits(project, runs, last), adaptation_exhibits(project, runs)
     simulated = any(run.extra.get("simulated") for run in runs)
     note = "Answers were simulated from ground truth; the seconds are the cost model's, not measured."
@@ -94,12 +96,13 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
         check=shown.check,
         ranking=adapted.ranking,
         priors=adapted.priors,
-        left_out=(*shown.left_out, *adapted.left_out, *asked.left_out),
+        left_out=(*shown.left_out, *adapted.left_out, *asked.left_out, *whole.left_out),
         rounds=asked.rounds,
         slice=asked.slice,
         unsure=asked.unsure,
         forecast=asked.forecast,
         answered=answered(project, runs),
+        chosen=whole.chosen,
     )
 
 

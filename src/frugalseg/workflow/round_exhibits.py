@@ -58,7 +58,9 @@ def round_exhibits(project: Project, names: Mapping[Path, str], last: tuple[str,
     unsure = _unsure(last)
     left_out = []
     if found and compared is None:
-        left_out.append(("Chosen questions against random ones", "no answered round has both (control_share = 0)"))
+        left_out.append(
+            ("Chosen questions against random ones", "no answered round has both (control_share = 0, or whole images)")
+        )
     if last is not None and unsure is None:
         left_out.append(("Where the model is still unsure", f"{last[1].folder.name} ran with drift_frames = 0"))
     return RoundExhibits(found, compared, unsure, forecast_words(project) if found else "", tuple(left_out))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from frugalseg.core.errors import StageOrderError
+from frugalseg.workflow.catalog import IMAGE_SELECTORS
 from frugalseg.workflow.evaluate import evaluate_stage
 from frugalseg.workflow.label import label
 from frugalseg.workflow.project import IMPORT, Project
@@ -15,6 +16,7 @@ from frugalseg.workflow.start import import_model
 from frugalseg.workflow.train import adapt, retrain
 
 CONTROL = "random_patches"  # the paper's control: as many points in randomly chosen cells
+IMAGE_CONTROL = "random_images"  # that of whole images
 
 
 def run(project: Project, simulate: bool, options: Options, rounds: int | None = None) -> dict[str, Any]:
@@ -37,7 +39,8 @@ def run(project: Project, simulate: bool, options: Options, rounds: int | None =
     if project.has("source") and settings.adapt_method != "source_only":
         start = adapt(project, settings.adapt_method, start.where, plan)
         _score(project, "adapted", start, found, plan)
-    series = {"retrained": settings.strategy} | ({"control": CONTROL} if settings.control else {})
+    control = IMAGE_CONTROL if settings.strategy in IMAGE_SELECTORS else CONTROL
+    series = {"retrained": settings.strategy} | ({"control": control} if settings.control else {})
     for name, strategy in series.items():
         if not _run_rounds(project, name, strategy, count, start, simulate, found, plan):
             break

@@ -60,7 +60,7 @@ def select(
     config = project.stage_config("selector", strategy, options.config, overrides)
     asking = Asking.begin(project, strategy, config, budget, start)
     if strategy in catalog.IMAGE_SELECTORS:
-        if overrides != list(options.overrides):
+        if overrides != list(options.overrides) and _control_share(project, options):
             raise ConfigError(
                 f"{SHARE}: {strategy} asks for whole images, of which a tenth is too few to compare with. "
                 "Leave it out; a second series of random_images is the control (control = true in project.toml)."

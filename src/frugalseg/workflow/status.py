@@ -3,6 +3,7 @@
 import shlex
 from typing import Any
 
+from frugalseg.workflow.catalog import IMAGE_SELECTORS
 from frugalseg.workflow.project import DOMAINS, IMPORT, Project
 from frugalseg.workflow.rounds import Round, is_control, label_stages, rounds
 
@@ -41,7 +42,8 @@ def next_command(project: Project, budget: str | None = None) -> str:
     if not stages:
         return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"
     if stages[-1].startswith("select"):
-        return f"frugalseg label {folder}"
+        whole = stages[-1].partition("-")[2] in IMAGE_SELECTORS
+        return f"frugalseg tasks export {folder} FOLDER" if whole else f"frugalseg label {folder}"
     if stages[-1].startswith("label"):
         return f"frugalseg retrain {folder} --method {project.settings.retrain_method}"
     if stages[-1] == "adapt-source_only" and project.settings.adapt_method != "source_only":

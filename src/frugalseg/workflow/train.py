@@ -17,6 +17,7 @@ from frugalseg.data.labels import LabelReader
 from frugalseg.models.build import build
 from frugalseg.models.network import Network
 from frugalseg.models.store import load_model, save_model
+from frugalseg.training.discriminators import DISCRIMINATOR
 from frugalseg.training.domain_data import DomainData, Human
 from frugalseg.training.loop import train
 from frugalseg.training.memory import keep_freed_memory, peak_memory
@@ -224,7 +225,7 @@ def _summaries(folder: Path) -> dict[str, Any]:
     return {
         path.parent.name: json.loads(path.read_text())
         for path in sorted(folder.glob("*/*.json"))
-        if path.parent.name != MODEL
+        if path.parent.name not in (MODEL, DISCRIMINATOR)
     }
 
 

@@ -109,3 +109,50 @@ def test_no_answers_at_all_are_written_and_read(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ArtifactError, match="answers.parquet"):
         read_answers(tmp_path / "answers.parquet")
+
+
+def image(name, key="a"):
+    return Query(name, key, QueryKind.IMAGE, "test", 0.0)
+
+
+def masked(name):
+    return Answer(name, Verdict.MASK, None, "anna", 4500.0)
+
+
+def test_a_mask_is_about_every_pixel_that_has_a_class_in_it():
+    mask = np.array([[0, 1, 1, IGNORE]] * 3, np.uint8)
+    asked = [query("p", 0, 0), query("q", 1, 3), image("m")]
+    partial = fold(asked, [says("p", 5), says("q", 6), masked("m")], SIZE_HW, mask_of=lambda name: mask)
+    expected = mask.copy()
+    expected[1, 3] = 6  # the mask says nothing there: the point stays
+    assert np.array_equal(partial.label, expected)
+    assert partial.provenance[1, 3] == Provenance.HUMAN_POINT and partial.provenance[0, 3] == Provenance.UNKNOWN
+    assert (partial.provenance[mask != IGNORE] == Provenance.HUMAN_MASK).all()
+
+
+def test_the_last_answer_counts_among_points_and_masks():
+    mask = np.zeros(SIZE_HW, np.uint8)
+    asked = [query("p", 0, 0), image("m")]
+    after = fold(asked, [masked("m"), says("p", 5)], SIZE_HW, mask_of=lambda name: mask)
+    assert after.label[0, 0] == 5 and after.provenance[0, 0] == Provenance.HUMAN_POINT and after.label[0, 1] == 0
+    taken_back = fold(asked, [masked("m"), says("p")], SIZE_HW, mask_of=lambda name: mask)
+    assert taken_back.label[0, 0] == IGNORE and taken_back.provenance[0, 0] == Provenance.UNKNOWN
+
+
+def test_an_image_that_nobody_could_label_says_nothing():
+    partial = fold([image("m")], [says("m", verdict=Verdict.SKIP)], SIZE_HW)
+    assert (partial.label == IGNORE).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "mask", "message"),
+    [
+        (image("m"), says("m", 3), None, "names class 3, and the question is about a whole image"),
+        (query("p", 0, 0), masked("p"), None, "is a mask, and the question is about one pixel"),
+        (image("m"), masked("m"), None, "no mask is at hand"),
+        (image("m"), masked("m"), np.zeros((3, 5), np.uint8), r"its mask is 3 x 5, the frame 3 x 4"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(asked, answer, mask, message):
+    with pytest.raises(AnswerError, match=message):
+        fold([asked], [answer], SIZE_HW, mask_of=None if mask is None else lambda name: mask)

@@ -34,3 +34,13 @@ def points_page() -> ModuleType:
 @pytest.fixture(scope="session")
 def points() -> ModuleType:
     return load("points")
+
+
+@pytest.fixture(scope="session")
+def images_page() -> ModuleType:
+    return load("_images_page")
+
+
+@pytest.fixture(scope="session")
+def images() -> ModuleType:
+    return load("images")

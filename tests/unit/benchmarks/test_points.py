@@ -23,4 +23,4 @@ def test_a_draw_is_another_seed_and_nothing_else(points: ModuleType) -> None:
     ("row", "draws"), [("random_points", 4), ("expected_gain:explore=0", 2), ("class_balanced", 2), ("margin", 1)]
 )
 def test_draws_are_for_selectors_that_draw(points: ModuleType, row: str, draws: int) -> None:
-    assert points.draws_of(row, Namespace(draws=2, control_draws=4)) == draws
+    assert points.draws_of(row, points.CONTROL, Namespace(draws=2, control_draws=4)) == draws

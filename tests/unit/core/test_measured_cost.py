@@ -46,3 +46,9 @@ def test_what_is_written_down_names_every_second_used():
     assert facts["point_s"] == pytest.approx(5.0) and facts["region_s"] == 25.0
     assert facts["measured"] == {"point": {"answers": 60, "median_s": 6.0}} and facts["simulated"]
     assert not learn_cost(PRIOR, {}, simulated=True).facts["simulated"], "priors are nobody's answers"
+
+
+def test_a_few_whole_images_tell_more_than_as_many_clicks():
+    assert learn_cost(PRIOR, {"image": [1800.0] * 2}).model == PRIOR
+    # 5 images of 1800 s and the prior's 5 of 4500 s
+    assert learn_cost(PRIOR, {"image": [1800.0] * 5}).model.image_s == pytest.approx(3150.0)

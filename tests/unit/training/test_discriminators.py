@@ -90,3 +90,15 @@ def test_adversarial_methods_keep_theirs(name: str, tiny_city: ModuleType, tmp_p
     assert tiny_city.same_weights(dict(own), dict(kept))
     logits = torch.randn(1, 4, 32, 32)
     torch.testing.assert_close(loaded.maps(logits), method._adversary._maps(logits))
+
+
+def test_its_description_is_no_summary_of_a_phase(saved: tuple[Path, Discriminator]) -> None:
+    from frugalseg.training.discriminators import DISCRIMINATOR
+    from frugalseg.workflow.train import _summaries
+
+    folder, _ = saved
+    stage = folder.parent
+    folder.rename(stage / DISCRIMINATOR)
+    (stage / "round-1").mkdir()
+    (stage / "round-1" / "summary.json").write_text('{"easy": 3}')
+    assert _summaries(stage) == {"round-1": {"easy": 3}}

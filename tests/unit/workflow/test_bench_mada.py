@@ -89,7 +89,7 @@ def test_sweeps_change_one_thing_each_and_repeat_no_row_of_the_ablation() -> Non
     assert rows["m1_2%"].ask == Ask("multi_anchor", "2%images")
     assert rows["m1_K5"].ask == Ask("multi_anchor", "5%images", ("anchors=5",))
     assert rows["m1_aada"].ask == Ask("aada", "5%images")
-    assert rows["m4_V5"].ask == m1.ask and rows["m4_V5"].settings == ("anchors=5",)
+    assert rows["m4_V5"].ask == m1.ask and rows["m4_V5"].settings == (*rows["m4"].settings, "anchors=5")
     assert all(rows[name].over == ("m4" if name.startswith("m4") else "m1") for name in swept)
 
 
@@ -132,6 +132,16 @@ def test_what_cannot_be_compared_is_refused(project: Project) -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             mada(project, asked, DRY)
+
+
+def test_a_project_without_alignment_has_no_ablation(data: Path, tmp_path: Path) -> None:
+    project = project_of(data, tmp_path / "project")
+    (project.folder / "settings" / "mada.toml").write_text('align_weight = 0.0\nunlabelled = "mean_teacher"\n')
+    with pytest.raises(ConfigError, match="align_weight = 0 leaves no soft alignment"):
+        mada(project, BenchOptions(), DRY)
+    (project.folder / "settings" / "mada.toml").write_text('unlabelled = "mean_teacher"\n')
+    told = mada(project, BenchOptions(), DRY).found["rows"]
+    assert "unlabelled=pseudo" in told["m4"]["settings"] and "unlabelled=none" in told["m2"]["settings"]
 
 
 def test_a_job_that_labels_everything_survives_the_way_to_its_process() -> None:

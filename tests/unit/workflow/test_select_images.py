@@ -13,11 +13,13 @@ from frugalseg.core.records import Answer, Provenance, Query, QueryKind, Verdict
 from frugalseg.core.table import read_records
 from frugalseg.data.batches import ImageCache
 from frugalseg.data.labels import LabelReader
+from frugalseg.data.quarantine import write_quarantine
 from frugalseg.evaluation.vector_map import VectorMap
 from frugalseg.models.store import load_model
 from frugalseg.training.losses import entropy_NHW
 from frugalseg.training.predict import Predictor
 from frugalseg.workflow import catalog
+from frugalseg.workflow.image_exhibits import image_exhibits
 from frugalseg.workflow.label import label
 from frugalseg.workflow.project import ANSWERS, IMAGES, MAP, MODEL, PARTIAL, QUESTIONS, Project
 from frugalseg.workflow.rounds import labelled_in_full
@@ -134,6 +136,8 @@ def test_what_a_strategy_compares_with_has_to_be_there(untrained: Make) -> None:
 
 def test_a_control_share_makes_no_sense_for_images(untrained: Make) -> None:
     project = untrained(frames=3)
+    none = Options(overrides=("control_share=0",), quiet=True)
+    assert select(project, "entropy_images", "1images", None, none).found["images"] == 1
     with pytest.raises(ConfigError, match="random_images is the control"):
         select(project, "entropy_images", "1images", None, Options(overrides=("control_share=0.1",), quiet=True))
 
@@ -155,3 +159,20 @@ def test_dry_run_says_what_it_would_cost(untrained: Make) -> None:
     project = untrained(frames=6)
     told = select(project, "multi_anchor", "2images", None, Options(dry_run=True, quiet=True))
     assert told.folder is None and told.found["images"] == 2 and told.found["human_seconds_planned"] == 9000
+
+
+def test_the_report_shows_the_choices_and_a_missing_picture_costs_no_more(untrained: Make) -> None:
+    project = untrained(frames=6)
+    done = select(project, "multi_anchor", "3images", None, QUIET)
+    select(project, "random_images", "3images", None, QUIET)
+    shown = image_exhibits(project, project.list())
+    assert shown.chosen is not None and shown.left_out == ()
+    assert shown.chosen.stage == done.where.name and shown.chosen.map is not None
+    chosen = {query.key: query.score for query in read_records(done.where / QUESTIONS, Query)}
+    assert {one.key: one.score for one in shown.chosen.chosen} == chosen and set(shown.chosen.images) == set(chosen)
+    assert [one.score for one in shown.chosen.chosen] == sorted(chosen.values(), reverse=True)
+    write_quarantine(project.manifest_folder("target"), {min(chosen): "for a test"})
+    fewer = image_exhibits(project, project.list())
+    assert fewer.chosen is not None and set(fewer.chosen.images) == set(chosen) - {min(chosen)}
+    assert fewer.left_out == ((f"Frame {min(chosen)}", "no longer among the target frames"),)
+    assert image_exhibits(project, []).chosen is None

@@ -1,0 +1,1 @@
+"""Questions out to other tools, answers back: one file a format."""
