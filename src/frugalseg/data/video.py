@@ -113,9 +113,11 @@ class Way:
             ImageFileError: packets without presentation times, or two with the same.
         """
         for packet in self._packets():
-            if packet.size == 0:  # the end: what the decoder still holds
+            if packet.size == 0 and packet.pts is None:  # the end: what the decoder still holds
                 yield from self._whole(self._drained())
                 return
+            if packet.size == 0:  # the frame before is shown on
+                continue
             pts = self._meet(packet)
             if self._start is None and packet.is_keyframe and not packet.is_corrupt:
                 self._start = pts

@@ -23,13 +23,14 @@ KINDS = {
     "open_gop.mp4": {"options": "OPEN_GOP", "times": "IRREGULAR_MS"},
     "open_gop.mkv": {"options": "OPEN_GOP", "times": "IRREGULAR_MS"},
     "open_gop.ts": {"options": "OPEN_GOP", "times": "IRREGULAR_MS"},
+    "hevc.mp4": {"codec": "libx265", "options": "HEVC", "times": "IRREGULAR_MS"},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"g": "12"}, "times": "IRREGULAR_MS"},
     "mpeg4.mp4": {"codec": "mpeg4", "options": {"bf": "2", "g": "12"}, "pixels": "yuv420p"},
     "jpeg.avi": {"codec": "mjpeg", "pixels": "yuvj444p", "tick": "TICK", "times": "COUNTED"},
     "lossless.mkv": {"codec": "ffv1", "pixels": "bgr0", "options": {"g": "8"}},
     "one_gop.mp4": {"options": {"g": "999", "bf": "2", "x264-params": "scenecut=0"}, "times": "IRREGULAR_MS"},
 }
-NAMES = ("BFRAMES", "OPEN_GOP", "IRREGULAR_MS", "TICK", "COUNTED")
+NAMES = ("BFRAMES", "HEVC", "OPEN_GOP", "IRREGULAR_MS", "TICK", "COUNTED")
 
 
 @pytest.fixture(scope="module")
