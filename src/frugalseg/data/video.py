@@ -60,10 +60,11 @@ def scan(path: Path) -> Contents:
         ImageFileError: no video that we read, or one whose frames have no times of their own.
     """
     with opened(path) as (container, stream):
-        way, sizes = Way(path, container, stream), dict[int, tuple[int, int]]()
+        way, sizes, upright = Way(path, container, stream), dict[int, tuple[int, int]](), None
         for pts, frame in way.frames():
             check_size(path, frame.width, frame.height)
-            sizes[pts] = Upright.of(path, frame).size_HW(frame.height, frame.width)
+            upright = upright or Upright.of(path, frame)
+            sizes[pts] = upright.size_HW(frame.height, frame.width)
         times = sorted(way.met)
         if strangers := sizes.keys() - way.met:
             raise ImageFileError(f"{path}: {len(strangers)} frames have times that no packet has. {REMUX}")

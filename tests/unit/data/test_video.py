@@ -15,6 +15,7 @@ from frugalseg.core.spec import Spec
 from frugalseg.data import pixels, video_file
 from frugalseg.data.pixels import read_frame, read_pixels
 from frugalseg.data.readers import video as reader
+from frugalseg.data.upright import Upright
 from frugalseg.data.video import scan
 from frugalseg.data.video_file import VideoFile
 
@@ -86,6 +87,16 @@ def test_backwards_does_not_decode_a_group_for_each_frame(files, monkeypatch):
     for shot in contents.shots:
         few.read(shot.pts)
     assert 1 <= len(few._kept) <= 11
+
+
+def test_one_frame_of_a_file_is_asked_for_its_side_data(files, monkeypatch):
+    """FFmpeg's frames that were asked hold themselves: a long video would fill the memory before Python looks."""
+    asked, of = [], Upright.of
+    monkeypatch.setattr(Upright, "of", lambda path, frame: asked.append(path) or of(path, frame))
+    contents, opened = scan(files / "bframes.mp4"), VideoFile(files / "bframes.mp4")
+    for shot in contents.shots:
+        opened.read(shot.pts)
+    assert len(asked) == 2  # one by the scan
 
 
 def test_colours_are_those_of_the_pictures(files, videos, tmp_path):
