@@ -161,6 +161,24 @@ def test_a_file_cut_off_keeps_its_beginning_and_says_so(videos, tmp_path):
         assert all(np.array_equal(opened.read(shot.pts), before[shot.pts]) for shot in contents.shots), kind
 
 
+@pytest.mark.parametrize("first", [5, 12, 17])
+def test_a_trimmed_video_begins_where_it_says(videos, tmp_path, first):
+    contents = scan(videos.trim(videos.write(tmp_path / "a.mp4", options=videos.BFRAMES), first))
+    assert not contents.problems
+    opened = VideoFile(tmp_path / "a.mp4")
+    shown = [videos.number_of(opened.read(shot.pts)) for shot in reversed(contents.shots)]
+    assert shown == list(range(39, first - 1, -1))
+    assert (contents.shots[0].number, contents.shots[0].time_s) == (0, 0.0)
+
+
+def test_a_video_without_a_frame_is_refused(videos, tmp_path):
+    path = videos.write(tmp_path / "a.mp4", container={"movflags": "faststart"})
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"mdat") + 4])  # all of the index, none of the data
+    with pytest.raises(ImageFileError, match="there is no frame in this video"):
+        scan(path)
+
+
 def test_an_mp4_without_its_index_is_refused(videos, tmp_path):
     path = videos.cut(videos.write(tmp_path / "a.mp4"), 0.8)
     with pytest.raises(ImageFileError, match=f"{path}: the video is damaged or was cut off"):
