@@ -230,21 +230,21 @@ def _listed(path: Path, by_key: dict[str, Pair]) -> tuple[list[str], list[Refuse
     except (OSError, UnicodeDecodeError) as error:
         raise ReaderError(f"{path}: cannot read this list: {error}.") from error
     for number, line in enumerate(lines, 1):
-        words = [line.strip(), *line.split()[:1]]  # the whole line (names may hold blanks), or the first of a pair
-        if words[0]:
-            key = next((key for word in words if (key := _called(word, called))), None)
+        words = line.split()  # lists of pairs have the image first
+        if words:
+            name = PurePosixPath(words[0].lstrip("/"))
+            key = _whole(line.strip(), called) or _whole(words[0], called) or called.get(name.stem)
             if key is None:
-                missing.append(Refused(words[-1], f"listed in {path}, line {number}, but there is no such image."))
+                missing.append(Refused(words[0], f"listed in {path}, line {number}, but there is no such image."))
             else:
                 keys.add(key)
     return sorted(keys), missing
 
 
-def _called(word: str, called: dict[str, str]) -> str | None:
-    name = PurePosixPath(word.lstrip("/"))
-    if not name.name:
-        return None
-    return called.get(word) or called.get(name.with_suffix("").as_posix()) or called.get(name.stem)
+def _whole(name: str, called: dict[str, str]) -> str | None:
+    """Return the key of a name, which may hold blanks, with or without suffix."""
+    path = PurePosixPath(name.lstrip("/"))
+    return called.get(name) or called.get(path.as_posix().removesuffix(path.suffix))
 
 
 def _frame(pair: Pair, label_kind: str, mask: Path | None, instance_base: int | None) -> Frame:

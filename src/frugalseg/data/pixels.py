@@ -6,7 +6,7 @@ import os
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,6 @@ from frugalseg.core.codec import read_image
 from frugalseg.core.errors import ImageFileError
 from frugalseg.core.files import file_hash
 from frugalseg.core.records import Frame
-
-if TYPE_CHECKING:
-    pass
 
 MOST_OPEN = 4  # videos of a process, each with a decoder and 64 MiB of passed frames
 
@@ -72,7 +69,7 @@ class _Opened:
     def __init__(self, path: str) -> None:
         from frugalseg.data.video_file import VideoFile  # FFmpeg is loaded by those who have a video
 
-        self.video: VideoFile = VideoFile(Path(path))  # first: it refuses what is no regular file
+        self.video = VideoFile(Path(path))  # first: it refuses what is no regular file
         self.digest = file_hash(Path(path))
 
 

@@ -110,8 +110,8 @@ def own_classes(spec: Spec, root: Path) -> ClassSet:
     return class_sets.find(name, root)
 
 
-def number(spec: Spec, option: str) -> float | None:
-    """Return an option that is a number from 0 up (of frames a second, or of seconds); None if not given.
+def number(spec: Spec, option: str, above_zero: bool = False) -> float | None:
+    """Return an option that is a number from 0 up, or above 0 (seconds; frames a second); None if not given.
 
     Raises:
         ReaderError: it is no such number.
@@ -119,6 +119,7 @@ def number(spec: Spec, option: str) -> float | None:
     value = spec.options.get(option)
     if value is None:
         return None
-    if not _NUMBER.fullmatch(value):
-        raise ReaderError(f"SPEC {spec}: {option} must be a number from 0 up, e.g. 2.5, got {value!r}.")
+    if not _NUMBER.fullmatch(value) or (above_zero and not float(value)):
+        least = "above 0" if above_zero else "from 0 up"
+        raise ReaderError(f"SPEC {spec}: {option} must be a number {least}, e.g. 2.5, got {value!r}.")
     return float(value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from frugalseg.core.errors import ImageFileError
@@ -29,6 +29,9 @@ class Upright:
     @classmethod
     def of(cls, path: Path, frame: VideoFrame) -> "Upright":
         """Return what a frame's side data say: the pixel (x, y) is shown at (a x + c y, b x + d y).
+
+        Ask one frame of a file, not each: a frame that has been asked for its side data stays in memory until Python
+        looks for cycles.
 
         Raises:
             ImageFileError: a turn by less than a quarter.
@@ -54,12 +57,14 @@ class Upright:
         return np.ascontiguousarray(turned[:, ::-1] if self.columns_reversed else turned)
 
 
-def rgb(path: Path, frame: VideoFrame) -> NDArray[np.uint8]:
-    """Return a decoded frame upright, H x W x 3 RGB uint8; the same bytes on every processor.
+def rgb(frame: VideoFrame, reformatter: VideoReformatter) -> NDArray[np.uint8]:
+    """Return a decoded frame as it is stored, H x W x 3 RGB uint8; the same bytes on every processor.
 
-    More than 8 bits lose the rest, pixels that are not square stay as stored, high dynamic range is not mapped.
+    More than 8 bits lose the rest, pixels that are not square stay as stored, high dynamic range is not mapped. One
+    `reformatter` serves all frames of a file: each has tables of its own, of half a megabyte.
     """
-    given: dict[str, Any] = {"format": "rgb24", "interpolation": SAME_EVERYWHERE}
+    matrix = None
     if frame.colorspace == UNSPECIFIED and not frame.format.is_rgb:
-        given["src_colorspace"] = "ITU709" if frame.height >= HD_LINES else "ITU601"
-    return Upright.of(path, frame).apply(np.asarray(frame.reformat(**given).to_ndarray(), np.uint8))
+        matrix = Colorspace.ITU709 if frame.height >= HD_LINES else Colorspace.ITU601
+    flat = reformatter.reformat(frame, format="rgb24", src_colorspace=matrix, interpolation=SAME_EVERYWHERE)
+    return np.asarray(flat.to_ndarray(), np.uint8)

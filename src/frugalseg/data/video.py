@@ -60,11 +60,14 @@ def scan(path: Path) -> Contents:
         ImageFileError: no video that we read, or one whose frames have no times of their own.
     """
     with opened(path) as (container, stream):
-        way, sizes = Way(path, container, stream), dict[int, tuple[int, int]]()
+        way, sizes, upright = Way(path, container, stream), dict[int, tuple[int, int]](), None
         for pts, frame in way.frames():
             check_size(path, frame.width, frame.height)
-            sizes[pts] = Upright.of(path, frame).size_HW(frame.height, frame.width)
+            upright = upright or Upright.of(path, frame)
+            sizes[pts] = upright.size_HW(frame.height, frame.width)
         times = sorted(way.met)
+        if not times:
+            raise ImageFileError(f"{path}: there is no frame in this video. Copy it again, or leave it out.")
         if strangers := sizes.keys() - way.met:
             raise ImageFileError(f"{path}: {len(strangers)} frames have times that no packet has. {REMUX}")
         seconds = [float((pts - times[0]) * way.tick_s) for pts in times]
@@ -94,14 +97,15 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 class Way:
     """Packets of a stream from where its container stands, decoded to whole frames in order of time.
 
-    It begins at the first keyframe. `met` are the times of all packets passed, `end` is where the last of them ends.
+    It begins at the first keyframe. `met` are the times of the packets passed that are shown, `end` is where the last
+    of them ends, `trimmed` counts those that the file says not to show.
     """
 
     def __init__(self, path: Path, container: InputContainer, stream: VideoStream) -> None:
         assert stream.time_base is not None  # every demuxer sets it
         self.tick_s: Fraction = stream.time_base
         self.met: set[int] = set()
-        self.end = 0
+        self.end = self.trimmed = 0
         self._lost: set[int] = set()
         self._path, self._container, self._stream = path, container, stream
         self._start: int | None = None  # time of the keyframe that decoding began at; None: waiting for one
@@ -113,9 +117,11 @@ class Way:
             ImageFileError: packets without presentation times, or two with the same.
         """
         for packet in self._packets():
-            if packet.size == 0:  # the end: what the decoder still holds
+            if packet.size == 0 and packet.pts is None:  # the end: what the decoder still holds
                 yield from self._whole(self._drained())
                 return
+            if packet.size == 0:  # the frame before is shown on
+                continue
             pts = self._meet(packet)
             if self._start is None and packet.is_keyframe and not packet.is_corrupt:
                 self._start = pts
@@ -149,7 +155,9 @@ class Way:
             raise ImageFileError(f"{self._path}: it does not say when its frames are shown. {REMUX}")
         if packet.pts in self.met:
             raise ImageFileError(f"{self._path}: two frames are shown at the same time ({packet.pts} ticks). {REMUX}")
-        if not packet.is_discard:  # trimmed off: needed to decode others, never shown
+        if packet.is_discard:  # needed to decode others
+            self.trimmed += 1
+        else:
             self.met.add(packet.pts)
             self.end = max(self.end, packet.pts + (packet.duration or 0))
         return packet.pts
@@ -253,9 +261,11 @@ def _span(values: Sequence[float], how: str) -> str:
 
 def _cut_short(container: InputContainer, stream: VideoStream, way: Way) -> Iterator[str]:
     """Say whether the file promises more than there is; MPEG streams promise nothing."""
-    held, end_s = len(way.met), float(way.end * way.tick_s)
-    if stream.frames > held:
-        yield f"the file was cut off: it lists {stream.frames} frames and holds {held}. Copy it again."
+    held, end_s = len(way.met) + way.trimmed, float(way.end * way.tick_s)
+    in_index = stream.frames and container.format.name.startswith("mov")  # whose count takes no notice of trimming
+    listed = len(stream.index_entries) if in_index else stream.frames
+    if listed > held:
+        yield f"the file was cut off: it lists {listed} frames and holds {held}. Copy it again."
     elif not stream.frames and len(container.streams) == 1 and container.duration:
         promised_s = container.duration / av.time_base
         if promised_s > end_s + TAIL_S:

@@ -8,10 +8,11 @@ from threading import Lock
 import av
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from frugalseg.core.errors import ImageFileError
-from frugalseg.data.upright import rgb
+from frugalseg.data.upright import Upright, rgb
 from frugalseg.data.video import Way, opened
 
 KEPT_BYTES = 64 << 20  # decoded frames that were passed: reading backwards finds them
@@ -32,7 +33,8 @@ class VideoFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = Lock()
+        self._lock, self._reformatter = Lock(), VideoReformatter()
+        self._upright: Upright | None = None  # until a frame has been read
         self._kept: OrderedDict[int, VideoFrame] = OrderedDict()
         self._kept_bytes = 0
         self._stack = ExitStack()
@@ -55,7 +57,8 @@ class VideoFile:
                     f"{self._path}: no whole frame at {float(pts * self._tick_s):.3f} s ({pts} ticks). "
                     "Run `frugalseg init` again: it lists what can be decoded."
                 )
-            return rgb(self._path, frame)
+            self._upright = self._upright or Upright.of(self._path, frame)
+            return self._upright.apply(rgb(frame, self._reformatter))
 
     def _open(self) -> None:
         self._stack.close()

@@ -15,6 +15,7 @@ from frugalseg.core.spec import Spec
 from frugalseg.data import pixels, video_file
 from frugalseg.data.pixels import read_frame, read_pixels
 from frugalseg.data.readers import video as reader
+from frugalseg.data.upright import Upright
 from frugalseg.data.video import scan
 from frugalseg.data.video_file import VideoFile
 
@@ -23,13 +24,14 @@ KINDS = {
     "open_gop.mp4": {"options": "OPEN_GOP", "times": "IRREGULAR_MS"},
     "open_gop.mkv": {"options": "OPEN_GOP", "times": "IRREGULAR_MS"},
     "open_gop.ts": {"options": "OPEN_GOP", "times": "IRREGULAR_MS"},
+    "hevc.mp4": {"codec": "libx265", "options": "HEVC", "times": "IRREGULAR_MS"},
     "vp9.webm": {"codec": "libvpx-vp9", "options": {"g": "12"}, "times": "IRREGULAR_MS"},
     "mpeg4.mp4": {"codec": "mpeg4", "options": {"bf": "2", "g": "12"}, "pixels": "yuv420p"},
     "jpeg.avi": {"codec": "mjpeg", "pixels": "yuvj444p", "tick": "TICK", "times": "COUNTED"},
     "lossless.mkv": {"codec": "ffv1", "pixels": "bgr0", "options": {"g": "8"}},
     "one_gop.mp4": {"options": {"g": "999", "bf": "2", "x264-params": "scenecut=0"}, "times": "IRREGULAR_MS"},
 }
-NAMES = ("BFRAMES", "OPEN_GOP", "IRREGULAR_MS", "TICK", "COUNTED")
+NAMES = ("BFRAMES", "HEVC", "OPEN_GOP", "IRREGULAR_MS", "TICK", "COUNTED")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,16 @@ def test_backwards_does_not_decode_a_group_for_each_frame(files, monkeypatch):
     for shot in contents.shots:
         few.read(shot.pts)
     assert 1 <= len(few._kept) <= 11
+
+
+def test_one_frame_of_a_file_is_asked_for_its_side_data(files, monkeypatch):
+    """FFmpeg's frames that were asked hold themselves: a long video would fill the memory before Python looks."""
+    asked, of = [], Upright.of
+    monkeypatch.setattr(Upright, "of", lambda path, frame: asked.append(path) or of(path, frame))
+    contents, opened = scan(files / "bframes.mp4"), VideoFile(files / "bframes.mp4")
+    for shot in contents.shots:
+        opened.read(shot.pts)
+    assert len(asked) == 2  # one by the scan
 
 
 def test_colours_are_those_of_the_pictures(files, videos, tmp_path):
@@ -147,6 +159,24 @@ def test_a_file_cut_off_keeps_its_beginning_and_says_so(videos, tmp_path):
             assert "the file was cut off: it" in contents.problems[-1], kind
         opened = VideoFile(path)
         assert all(np.array_equal(opened.read(shot.pts), before[shot.pts]) for shot in contents.shots), kind
+
+
+@pytest.mark.parametrize("first", [5, 12, 17])
+def test_a_trimmed_video_begins_where_it_says(videos, tmp_path, first):
+    contents = scan(videos.trim(videos.write(tmp_path / "a.mp4", options=videos.BFRAMES), first))
+    assert not contents.problems
+    opened = VideoFile(tmp_path / "a.mp4")
+    shown = [videos.number_of(opened.read(shot.pts)) for shot in reversed(contents.shots)]
+    assert shown == list(range(39, first - 1, -1))
+    assert (contents.shots[0].number, contents.shots[0].time_s) == (0, 0.0)
+
+
+def test_a_video_without_a_frame_is_refused(videos, tmp_path):
+    path = videos.write(tmp_path / "a.mp4", container={"movflags": "faststart"})
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"mdat") + 4])  # all of the index, none of the data
+    with pytest.raises(ImageFileError, match="there is no frame in this video"):
+        scan(path)
 
 
 def test_an_mp4_without_its_index_is_refused(videos, tmp_path):

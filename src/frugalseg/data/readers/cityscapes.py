@@ -67,9 +67,8 @@ def read(spec: Spec) -> Manifest:
         if labels != "none" and split not in UNLABELLED:
             masks = list_labels(spec, at_labels / split, f"_{gt}_{FILES[labels]}", others=True)
             objects = list_labels(spec, at_labels / split, f"_{gt}_instanceIds", others=True)
-        found.add(
-            images, masks, split, flat=True, rate_hz=RATE_HZ, instances=objects
-        )  # a file's name begins with its city
+        # A file's name begins with its city: the folder is no part of the key.
+        found.add(images, masks, split, flat=True, rate_hz=RATE_HZ, instances=objects)
         if "around" in spec.options:
             annotated |= _annotated(spec, at_images.with_name("leftImg8bit") / split, set(masks.files))
     if "around" in spec.options:

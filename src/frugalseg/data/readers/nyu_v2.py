@@ -53,7 +53,7 @@ def read(spec: Spec) -> Manifest:
     found.add(images, list_labels(spec, root / "labels"), spec.options.get("split", ""), placed=_scene)
     found.pairs = list(_timed(found))
     anchors = _anchors(spec, root, found)
-    count, rate_hz = spec.positive("around") or 0, number(spec, "rate") or RATE_HZ
+    count, rate_hz = spec.positive("around") or 0, number(spec, "rate", above_zero=True) or RATE_HZ
     if count > MOST:
         raise ReaderError(f"SPEC {spec}: around must be a number from 1 to {MOST}, got {count}.")
     scenes: dict[str, list[Pair]] = {}

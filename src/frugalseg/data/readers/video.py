@@ -53,13 +53,13 @@ def read(spec: Spec) -> Manifest:
     if not path.is_dir() and not (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES):
         raise ReaderError(f"SPEC {spec}: {path} is no folder and no video. Check the path. Expected:\n{TREE}")
     root = path if path.is_dir() else path.parent
-    kind, fps = choice(spec, "label_kind", LABEL_KINDS, "ids"), number(spec, "fps")
+    kind, fps = choice(spec, "label_kind", LABEL_KINDS, "ids"), number(spec, "fps", above_zero=True)
     at_labels = _labels(spec, root)
     found = Found(TREE)
     files = Listing(root, {path.stem: path})
     if path == root:
         mask = option_file(spec, "mask", root)
-        files = list_files(root, (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES), without=(at_labels, mask))
+        files = list_files(root, (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES), without=(at_labels, root / "labels", mask))
     pairs: list[Pair] = []
     for name, file in files.files.items():
         if file.suffix.lower() in VIDEO_SUFFIXES:

@@ -253,7 +253,10 @@ def test_folders_of_frames_are_sequences(miniatures, root):
     assert [frame.index for frame in manifest(video, root, every="2")] == [0, 2, 0, 2]
     assert not manifest(video, root, every="2").refused  # labels of frames that were not chosen are no problem
     assert "start and end need fps=RATE" in refusal(video, root, start="1")
-    assert "fps must be a number from 0 up" in refusal(video, root, fps="fast")
+    assert "fps must be a number above 0" in refusal(video, root, fps="fast")
+    assert "fps must be a number above 0" in refusal(video, root, fps="0")
+    assert "'every' must be a whole number from 1 up" in refusal(video, root, every="0")
+    assert len(manifest(video, root, labels="none")) == 6  # what lies in labels/ is no frame
 
 
 def test_frames_in_the_folder_itself_are_named_after_it_or_their_prefix(miniatures, tmp_path):
