@@ -97,6 +97,8 @@ def test_a_person_answers_the_run_goes_on_and_the_score_rises(serve, visit, pict
     assert row["human_seconds"] == pytest.approx(sum(ledger["seconds"].values()))
     assert row["human_seconds"] != pytest.approx(POINTS * 3.0, rel=0.1)  # the prior
     read_the_report(page, folder, ledger, picture)
+    corrected = output(capsys, "retrain", str(folder), "--set", "human_loss=annotators", "--set", "steps=2")
+    assert corrected["stage"] == "retrain-point_da"
 
 
 def read_the_report(page: Any, folder: Path, ledger: dict[str, Any], picture: Any) -> None:
