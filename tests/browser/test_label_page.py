@@ -53,11 +53,10 @@ def histories(world):
     return found
 
 
-def test_200_questions_by_keyboard_with_the_server_killed_in_the_middle(world, visit, picture, record_property) -> None:
+def test_200_questions_by_keyboard_with_the_server_killed_in_the_middle(world, visit, record_property) -> None:
     world.start("--gold", "0", "--overlap", "0")
     page = visit(world.link)
     page.evaluate(PAINT)
-    picture(page, "label_page")
     for number in range(200):
         if number == 60:
             all_green(page)
@@ -144,6 +143,7 @@ def test_an_invitation_that_is_none_says_what_to_do(world, visit, picture) -> No
     page.goto(f"http://127.0.0.1:{world.port}/join#long-ago")
     page.wait_for_function("() => document.querySelector('output').textContent.includes('Ask for an invitation link')")
     assert page.url.endswith("/join")  # the secret does not stay in the address
+    page.set_viewport_size({"width": 640, "height": 180})
     picture(page, "join_page")
 
 
@@ -171,6 +171,7 @@ def test_the_guess_is_hidden_and_a_look_at_it_is_noted(world, visit, picture) ->
     world.start("--gold", "0")
     page = visit(world.link)
     assert page.is_hidden("#guess")
+    picture(page, "label_page")
     page.keyboard.down("h")
     assert page.is_visible("#guess") and page.text_content("#guess").startswith("the model says: ")
     page.keyboard.up("h")

@@ -14,6 +14,7 @@ import pytest
 from frugalseg.cli.main import run
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.toycity import write_dataset
+from frugalseg.evaluation.wording import duration
 from frugalseg.workflow.project import Project, init_project
 
 pytestmark = pytest.mark.slow
@@ -84,26 +85,27 @@ def test_a_person_answers_the_run_goes_on_and_the_score_rises(serve, visit, pict
     page = visit(world.link, clock=True)
     answered = answer_everything(page, world.truth)
     page.wait_for_function("() => document.querySelector('.dot').dataset.state === 'saved'")
-    assert "label done" in world.stop()
+    assert re.match("label (done|had been done)", world.stop())  # at the last answer, or now that the server stops
     after = output(capsys, "run", str(folder))
     assert after["source_only"] == before["source_only"]
     assert after["retrained"] > after["source_only"] + 0.02
     ledger = json.loads(next(folder.glob("runs/*-label-*/ledger.json")).read_text())
     assert ledger["answers"]["point"] == POINTS and sum(ledger["answers"].values()) == answered
     assert ledger["verdicts"] == {"class": POINTS}
-    assert THINKS_MS[2] / 1000 <= ledger["each_s"]["point"]["median"] < THINKS_MS[3] / 1000
+    assert ledger["each_s"]["point"]["median"] >= THINKS_MS[2] / 1000  # and what the machine took
     assert all(person["right"] == person["checked"] for person in ledger["people"])
     (row,) = after["rounds"]
     assert row["human_seconds"] == pytest.approx(sum(ledger["seconds"].values()))
-    assert row["human_seconds"] != pytest.approx(POINTS * 3.0, rel=0.1)  # the prior
     read_the_report(page, folder, ledger, picture)
+    corrected = output(capsys, "retrain", str(folder), "--set", "human_loss=annotators", "--set", "steps=2")
+    assert corrected["stage"] == "retrain-point_da"
 
 
 def read_the_report(page: Any, folder: Path, ledger: dict[str, Any], picture: Any) -> None:
     """The report shows the seconds that were measured, as a person sees it."""
     page.goto((folder / "report.html").as_uri())
     shown = " ".join(page.locator("#answered tbody").first.text_content().split())
-    assert f"{ledger['each_s']['point']['median']:.1f} s" in shown and "3 s" in shown  # measured, and the forecast
+    assert duration(ledger["each_s"]["point"]["median"]) in shown and duration(3.0) in shown  # measured; forecast
     assert "measured" in page.locator(".tiles").text_content()
     assert "simulated" not in page.locator("body").text_content()
     assert "admin" in page.locator("#answered tbody").nth(1).text_content()
