@@ -11,8 +11,9 @@ import torch
 from frugalseg.core.classes import ClassSet, SemanticClass
 from frugalseg.core.errors import ModelError
 from frugalseg.models.build import build
-from frugalseg.models.network import Network, Outputs, pad_to_multiple
+from frugalseg.models.network import Network, Outputs, pad_to_multiple, padded_size
 from frugalseg.models.store import load_model, save_model
+from frugalseg.training.image_vectors import image_vectors
 from frugalseg.workflow.catalog import NETWORKS
 
 NAMES = (
@@ -167,3 +168,14 @@ def test_saved_and_loaded_it_is_the_same_network(network: Network, tmp_path: Pat
         before_saving, after_loading = network.eval()(images(1)), loaded(images(1))
     assert torch.equal(before_saving.logits, after_loading.logits)
     assert (before_saving.aux_logits is None) == (after_loading.aux_logits is None)
+
+
+def test_an_image_of_one_class_has_the_mean_of_its_features(network: Network) -> None:
+    size_HW = padded_size((64, 96), network.stride, network.least_px)
+    with torch.no_grad():
+        outputs = network.eval()(images(1, size_HW=size_HW))
+    assert outputs.features is not None
+    vectors, present = image_vectors(network, outputs, torch.full((1, *size_HW), 2), least_px=1)
+    assert vectors.shape == (1, 5, outputs.features.shape[1])
+    assert present[0].tolist() == [class_id == 2 for class_id in range(5)]
+    torch.testing.assert_close(vectors[:, 2], outputs.features.mean(dim=(2, 3)), rtol=1e-4, atol=1e-4)
