@@ -1,5 +1,6 @@
 """The tables and the plot of images.py, from its runs."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -62,7 +63,7 @@ def tables(runs: Sequence[Run], where: str, start: Sequence[str], judged: str) -
         "",
         *_table(runs, [row for row in rows if not is_part(row["name"])], "over_random", f"Δ to {CONTROL}", "frames by"),
         "",
-        *(noise if spread == spread else []),
+        *([] if math.isnan(spread) else noise),
         "## What each part of mada adds",
         "",
         f"On the same frames, those of {judged}, in as many steps. *Δ*: over M(1) in the same seed and draw.",
