@@ -5,6 +5,7 @@ Entries are import paths, so that listing them loads nothing; `load` turns one i
 
 import importlib
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from frugalseg.core.choose import choose
@@ -127,89 +128,82 @@ NETWORKS = {
     ),
 }
 
+
+def _configured(package: str, summary: str, source: str, name: str, config: str = "") -> Entry:
+    """Return the entry of `module:Class` in a package; its settings are `module:ClassConfig` if not said otherwise."""
+    parent = f"frugalseg.{package}."
+    return Entry(summary, source, parent + name, parent + (config or f"{name}Config"))
+
+
+_method, _selector = partial(_configured, "adaptation"), partial(_configured, "acquisition")
+
 METHODS = {
-    "source_only": Entry(
+    "source_only": _method(
         "learns the labelled source and nothing else; the start of every other method",
         "baseline",
-        "frugalseg.adaptation.source_only:SourceOnly",
-        "frugalseg.adaptation.source_only:SourceOnlyConfig",
+        "source_only:SourceOnly",
     ),
-    "cbst": Entry(
+    "cbst": _method(
         "class-balanced self-training in rounds",
         "Zou et al., ECCV 2018",
-        "frugalseg.adaptation.self_training:SelfTraining",
-        "frugalseg.adaptation.self_training:CbstConfig",
+        "self_training:SelfTraining",
+        "self_training:CbstConfig",
     ),
-    "st": Entry(
+    "st": _method(
         "self-training in rounds with one confidence threshold for all classes",
         "Zou et al., ECCV 2018, equation 5",
-        "frugalseg.adaptation.self_training:SelfTraining",
-        "frugalseg.adaptation.self_training:StConfig",
+        "self_training:SelfTraining",
+        "self_training:StConfig",
     ),
-    "cbst_sp": Entry(
+    "cbst_sp": _method(
         "cbst that also weighs where in the frame the source shows each class",
         "Zou et al., ECCV 2018, equation 9",
-        "frugalseg.adaptation.self_training:SelfTraining",
-        "frugalseg.adaptation.self_training:CbstSpConfig",
+        "self_training:SelfTraining",
+        "self_training:CbstSpConfig",
     ),
-    "st_sp": Entry(
+    "st_sp": _method(
         "st that also weighs where in the frame the source shows each class",
         "Zou et al., ECCV 2018, appendix B",
-        "frugalseg.adaptation.self_training:SelfTraining",
-        "frugalseg.adaptation.self_training:StSpConfig",
+        "self_training:SelfTraining",
+        "self_training:StSpConfig",
     ),
-    "adaptsegnet": Entry(
+    "adaptsegnet": _method(
         "a discriminator makes the softmax maps of source and target alike",
         "Tsai et al., CVPR 2018",
-        "frugalseg.adaptation.adaptsegnet:AdaptSegNet",
-        "frugalseg.adaptation.adaptsegnet:AdaptSegNetConfig",
+        "adaptsegnet:AdaptSegNet",
     ),
-    "minent": Entry(
+    "minent": _method(
         "entropy on the target minimised directly, with an optional class-ratio prior",
         "Vu et al., CVPR 2019, section 3.1",
-        "frugalseg.adaptation.minent:MinEnt",
-        "frugalseg.adaptation.minent:MinEntConfig",
+        "minent:MinEnt",
     ),
-    "advent": Entry(
+    "advent": _method(
         "a discriminator makes the entropy maps of source and target alike",
         "Vu et al., CVPR 2019, section 3.2",
-        "frugalseg.adaptation.advent:Advent",
-        "frugalseg.adaptation.advent:AdventConfig",
+        "advent:Advent",
     ),
-    "intrada": Entry(
-        "advent, then again from the target's easy frames to its hard ones",
-        "Pan et al., CVPR 2020",
-        "frugalseg.adaptation.intrada:IntraDa",
-        "frugalseg.adaptation.intrada:IntraDaConfig",
+    "intrada": _method(
+        "advent, then again from the target's easy frames to its hard ones", "Pan et al., CVPR 2020", "intrada:IntraDa"
     ),
-    "mean_teacher": Entry(
+    "mean_teacher": _method(
         "a mean teacher's labels on mixed and masked target images; rare classes drawn more often",
         "DACS (Tranheden et al., WACV 2021), DAFormer and MIC (Hoyer et al., CVPR 2022, 2023)",
-        "frugalseg.adaptation.mean_teacher:MeanTeacher",
-        "frugalseg.adaptation.mean_teacher:MeanTeacherConfig",
+        "mean_teacher:MeanTeacher",
     ),
-    "point_da": Entry(
+    "point_da": _method(
         "source labels, people's points, pseudo-labels outside the selected cells",
         "Pan et al., Labeling Where Adapting Fails",
-        "frugalseg.adaptation.point_da:PointDa",
-        "frugalseg.adaptation.point_da:PointDaConfig",
+        "point_da:PointDa",
     ),
-    "mada": Entry(
+    "mada": _method(
         "source labels and whole target frames that people labelled, anchors and pseudo-labels for the others",
         "Ning et al., ICCV 2021, section 3.3",
-        "frugalseg.adaptation.mada:Mada",
-        "frugalseg.adaptation.mada:MadaConfig",
+        "mada:Mada",
     ),
 }
 
 # Methods that learn from people's answers are for `retrain`; the others for `adapt`.
 WITH_ANSWERS = ("point_da", "mada")
-
-
-def _selector(summary: str, source: str, name: str, config: str = "") -> Entry:
-    """Return the entry of `module:Class` in acquisition/; its settings are `ClassConfig` if not said otherwise."""
-    parent = "frugalseg.acquisition."
-    return Entry(summary, source, parent + name, parent + (config or f"{name}Config"))
 
 
 SELECTORS = {
