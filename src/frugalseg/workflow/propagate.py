@@ -2,10 +2,12 @@
 
 import csv
 import fcntl
+import hashlib
 import io
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from frugalseg.core.artifact import content_hash
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.config import load_config
 from frugalseg.core.errors import ArtifactError, ConfigError, DataError, StageOrderError
-from frugalseg.core.files import write_atomic
+from frugalseg.core.files import file_hash, write_atomic
 from frugalseg.core.records import Manifest
 from frugalseg.data.manifest import write_manifest
 from frugalseg.data.sequences import BEGINS, Run
@@ -27,10 +29,10 @@ from frugalseg.workflow.propagate_run import (
     CONFIDENCE,
     FRAMES,
     PLAN,
-    REFINER,
     VIDEO,
     LabelSource,
     Plan,
+    has_refiner,
     open_tools,
     read_rows,
     stretches,
@@ -64,8 +66,9 @@ def propagate_project(
 
     def work(folder: Path) -> dict[str, Any]:
         flows = project.folder / "cache" / FLOWS if config.cache else None
-        plan = _plan(config, project.classes, project.manifest_folder("target"), labels, checkpoint, flows)
-        return spread_video(project.manifest("target"), plan, folder, jobs, options)
+        manifest = project.manifest("target")
+        plan = _plan(config, project.classes, manifest, labels, checkpoint, flows)
+        return spread_video(manifest, plan, folder, jobs, options)
 
     return run_stage(project, f"propagate-{config.method}", inputs, settings, work, options, seed=config.seed)
 
@@ -88,13 +91,15 @@ def propagate_video(
     config = load_config(PropagateConfig, options.config, options.overrides)
     manifest = read_spec(video)
     classes = classes or manifest.classes
+    if manifest.classes.name == UNLISTED:  # labels without a list of their own have these ids
+        manifest = replace(manifest, classes=classes)
     if classes.name == UNLISTED:
         raise ConfigError(
             f"{video}: no class list. Give --classes FILE (or a name), or put classes.toml into its folder."
         )
     if config.method != "warp" and checkpoint is None:
         raise ConfigError(f"{config.method} needs a network that predicts these classes: give --checkpoint MODEL.")
-    plan = _plan(config, classes, None, labels, checkpoint, out / FLOWS if config.cache else None)
+    plan = _plan(config, classes, manifest, labels, checkpoint, out / FLOWS if config.cache else None)
     source = LabelSource(manifest, plan)
     if options.dry_run:
         labelled = sum(map(source.has, manifest))
@@ -121,7 +126,7 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
     _begin(folder, manifest, plan)
     began_s = time.monotonic()
     config, tools = plan.config, open_tools(folder, plan)
-    if config.method == "warp_refine" and not (folder / REFINER).is_dir():
+    if config.method == "warp_refine" and not has_refiner(folder):
         learn_refiner(folder, runs, source, tools, config)
         tools = open_tools(folder, plan)
     if config.calibration_frames and not (folder / CONFIDENCE).is_file():
@@ -141,13 +146,17 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
 def _plan(
     config: PropagateConfig,
     classes: ClassSet,
-    video: Path | None,
+    manifest: Manifest,
     labels: Path | None,
     checkpoint: Path | None,
     flows: Path | None,
 ) -> Plan:
-    given = {"video": video, "labels": labels, "checkpoint": checkpoint, "raft_weights": config.raft_weights}
+    given = {"labels": labels, "checkpoint": checkpoint, "raft_weights": config.raft_weights}
     inputs = {name: content_hash(path) for name, path in given.items() if path is not None}
+    lines = [f"{frame.key} {frame.index} {frame.sha256}" for frame in manifest]
+    if labels is None:  # those of the data set itself
+        lines += [f"{frame.key} {file_hash(Path(frame.label))}" for frame in manifest if frame.label is not None]
+    inputs["frames"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     texts = [None if path is None else str(path.absolute()) for path in (labels, checkpoint, flows)]
     return Plan(config.model_dump(mode="json"), classes, texts[0], texts[1], texts[2], inputs)
 

@@ -62,15 +62,14 @@ def calibrate(
             raise DataError(f"{error}\nWithout it there is no `precision`: leave it out, or label more.") from error
         options.say(f"{error}\nLabels are written without confidence.")
         return
-    model.save(folder / CONFIDENCE)
-    if config.precision is None:
-        return
-    threshold = model.threshold(every, config.precision)
-    if not np.isfinite(threshold):
-        raise DataError(
-            f"precision = {config.precision}: no confidence is so often right on the labelled frames. Ask for less."
-        )
-    write_atomic(folder / ACCEPT, json.dumps({"precision": config.precision, "threshold": threshold}).encode())
+    if config.precision is not None:
+        threshold = model.threshold(every, config.precision)
+        if not np.isfinite(threshold):
+            raise DataError(
+                f"precision = {config.precision}: no confidence is so often right on the labelled frames. Ask for less."
+            )
+        write_atomic(folder / ACCEPT, json.dumps({"precision": config.precision, "threshold": threshold}).encode())
+    model.save(folder / CONFIDENCE)  # last: it says that all is there
 
 
 def learn_refiner(

@@ -27,6 +27,7 @@ from frugalseg.propagation.confidence import Confidence
 from frugalseg.propagation.dis import Dis, DisConfig
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
 from frugalseg.propagation.raft import Raft, RaftConfig
+from frugalseg.propagation.refine import INFO, load_refiner
 from frugalseg.propagation.spread import Break, Event, Shot, Spread, SpreadConfig, Spreader, Tools, Unreached
 from frugalseg.workflow.propagate_config import PropagateConfig
 
@@ -100,6 +101,11 @@ class LabelSource:
         return self._folder / f"{frame.key}.png"
 
 
+def has_refiner(folder: Path) -> bool:
+    """Tell whether a folder's refinement network has been trained."""
+    return (folder / REFINER / INFO).is_file()
+
+
 def open_tools(folder: Path, plan: Plan) -> Tools:
     """Return what labels are spread with."""
     config = plan.config
@@ -113,9 +119,7 @@ def open_tools(folder: Path, plan: Plan) -> Tools:
         assert plan.checkpoint is not None
         info, network = read_model_info(Path(plan.checkpoint)), load_model(Path(plan.checkpoint))
         semantic = NetworkGuess(network, (info["input_height"], info["input_width"]))
-    if config.method == "warp_refine" and (folder / REFINER).is_dir():
-        from frugalseg.propagation.refine import load_refiner
-
+    if config.method == "warp_refine" and has_refiner(folder):
         refiner = load_refiner(folder / REFINER)
     confidence = Confidence.load(folder / CONFIDENCE) if (folder / CONFIDENCE).is_file() else None
     return Tools(neighbours, len(plan.classes), motion, semantic, refiner, confidence)
