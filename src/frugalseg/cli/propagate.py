@@ -17,34 +17,43 @@ EXAMPLES = (
 )
 
 
+Video = Annotated[
+    str, typer.Argument(metavar="PROJECT|SPEC", help="a project, or frames in order of time: folder:… or video:…")
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="where labels go; a project has a stage for them")
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="DIR",
+        help="labels of some frames, KEY.png with class ids; default: the data's own, a project's newest answers",
+    ),
+]
+Classes = Annotated[
+    str | None, typer.Option("--classes", metavar="FILE|NAME", help="what ids mean; default: the data's")
+]
+Method = Annotated[
+    str | None, typer.Option("--method", metavar="NAME", help="warp (default), warp_inpaint or warp_refine")
+]
+Anchors = Annotated[
+    int | None, typer.Option("--anchors", min=1, max=2, help="labelled frames a label comes from; default: 2")
+]
+Checkpoint = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="MODEL", help="the network that guesses; not for warp")
+]
+
+
 def command(
-    video: Annotated[
-        str, typer.Argument(metavar="PROJECT|SPEC", help="a project, or frames in order of time: folder:… or video:…")
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="where labels go; a project has a stage for them")
-    ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            "--labels",
-            metavar="DIR",
-            help="labels of some frames, KEY.png with class ids; default: the data's own, a project's newest answers",
-        ),
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option("--classes", metavar="FILE|NAME", help="what ids mean; default: the data's")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option("--method", metavar="NAME", help="warp (default), warp_inpaint or warp_refine")
-    ] = None,
-    anchors: Annotated[
-        int | None, typer.Option("--anchors", min=1, max=2, help="labelled frames a label comes from; default: 2")
-    ] = None,
+    video: Video,
+    out: Out = None,
+    labels: Labels = None,
+    classes: Classes = None,
+    method: Method = None,
+    anchors: Anchors = None,
     quality: Annotated[bool, typer.Option("--quality", help="better far away from labels, slower")] = False,
-    checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", metavar="MODEL", help="the network that guesses; not for warp")
-    ] = None,
+    checkpoint: Checkpoint = None,
     jobs: Annotated[int, typer.Option("--jobs", min=0, help="processes, one stretch of video each")] = 2,
     config: ConfigFile = None,
     settings: Settings = None,

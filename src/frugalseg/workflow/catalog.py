@@ -3,30 +3,9 @@
 Entries are import paths, so that listing them loads nothing; `load` turns one into the object.
 """
 
-import importlib
-from dataclasses import dataclass
-from typing import Any
-
 from frugalseg.core.choose import choose
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One thing that can be chosen by name: what it is in one line, where that comes from, where the code is."""
-
-    summary: str
-    source: str
-    target: str
-    config: str = ""
-
-    def load(self) -> Any:
-        """Import and return the object."""
-        return _import(self.target)
-
-    def load_config(self) -> Any:
-        """Import and return its config class."""
-        return _import(self.config)
-
+from frugalseg.workflow.entry import Entry
+from frugalseg.workflow.propagators import MOTIONS, PROPAGATORS
 
 READERS = {
     "folder": Entry(
@@ -256,42 +235,6 @@ SELECTORS = {
     ),
 }
 
-PROPAGATORS = {
-    "warp": Entry(
-        "labels carried along the motion of the pictures, from one labelled frame or one on each side",
-        "Zhu et al., CVPR 2019 (motion only); fusion ours",
-        "frugalseg.propagation.spread:Spreader",
-        "frugalseg.workflow.propagate_config:PropagateConfig",
-    ),
-    "warp_inpaint": Entry(
-        "warp, and a network's guess wherever the warped picture does not fit",
-        "Ganeshan et al., ICCV 2021, equations 3 to 7",
-        "frugalseg.propagation.inpaint:Inpainted",
-        "frugalseg.workflow.propagate_config:PropagateConfig",
-    ),
-    "warp_refine": Entry(
-        "warp_inpaint, mended by a network that learns from labels that went away and came back",
-        "Ganeshan et al., ICCV 2021, equation 8",
-        "frugalseg.propagation.refine:Refiner",
-        "frugalseg.workflow.propagate_config:PropagateConfig",
-    ),
-}
-
-MOTIONS = {
-    "dis": Entry(
-        "dense inverse search, OpenCV's; needs no weights",
-        "Kroeger et al., ECCV 2016",
-        "frugalseg.propagation.dis:Dis",
-        "frugalseg.propagation.dis:DisConfig",
-    ),
-    "raft": Entry(
-        "recurrent all-pairs field transforms, torchvision's; weights from a file",
-        "Teed & Deng, ECCV 2020",
-        "frugalseg.propagation.raft:Raft",
-        "frugalseg.propagation.raft:RaftConfig",
-    ),
-}
-
 BENCHES = {
     "point_da": Entry(
         "point supervision: self-training, random and active cells, full labeling, and the ablation over K",
@@ -328,8 +271,3 @@ def entry(kind: str, name: str) -> Entry:
         UnknownNameError: with the nearest name.
     """
     return choose(kind, name, TABLES[kind])
-
-
-def _import(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
