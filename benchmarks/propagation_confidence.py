@@ -2,9 +2,9 @@
 
     FRUGALSEG_DATA=DATA python benchmarks/propagation_confidence.py --out benchmarks/results
 
-Every 2g-th frame of a half is labelled. Confidence is calibrated on those labels alone, as `frugalseg propagate` does it;
-then the frames midway between labelled ones of the other half, at least 10 frames away, get labels from both sides (DIS,
-finest scale 0, composed). Shares are of pixels whose truth is known.
+Every 2g-th frame of a half is labelled. Confidence is calibrated on those labels alone, as `frugalseg propagate` does;
+then the frames midway between labelled ones of the other half, at least 10 frames away, get labels from both sides
+(DIS, finest scale 0, composed). Shares are of pixels whose truth is known.
 
 Claim: at half-gaps 1 and 2, with precision = 0.987, at least 95 % of the pixels are accepted, 98.7 % of them right.
 """

@@ -17,7 +17,8 @@ from frugalseg.core.errors import ConfigError, DataError, StageOrderError
 from frugalseg.core.records import PartialLabel
 from frugalseg.data.toycity import CLASSES, write_dataset
 from frugalseg.propagation.spread import ORIGINS
-from frugalseg.workflow.propagate import propagate_video
+from frugalseg.workflow.project import init_project
+from frugalseg.workflow.propagate import propagate_project, propagate_video
 from frugalseg.workflow.propagate_run import open_gaps
 from frugalseg.workflow.stage import Options
 
@@ -235,3 +236,15 @@ def test_on_the_command_line(video: Path, tmp_path: Path, capsys: pytest.Capture
     assert json.loads(capsys.readouterr().out)["spread"] == 12
     assert cli(["propagate", f"folder:{video}"]) == 2
     assert "--out DIR" in capsys.readouterr().err
+
+
+def test_in_a_project_it_is_a_stage(city: Path, video: Path, tmp_path: Path) -> None:
+    project = init_project(tmp_path / "project", {"source": f"folder:{city}", "target": f"folder:{video}"}, None)
+    options = Options(overrides=("calibration_frames=0",), quiet=True)
+    with pytest.raises(StageOrderError, match="frugalseg label"):
+        propagate_project(project, None, None, 0, options)
+    result = propagate_project(project, video / "labels", None, 0, options)
+    assert result.where.name.startswith("0001-propagate-warp-") and result.found["spread"] == 12
+    assert read_label_png(result.where / "labels" / f"{key(1, 3)}.png").shape == SIZE_HW
+    assert list((project.folder / "cache" / "flows").iterdir()) and not (result.where / "flows").exists()
+    assert propagate_project(project, video / "labels", None, 0, options).done_before
