@@ -43,7 +43,7 @@ def examples(
     truth_HW, picture, neighbours = labels[number], pictures[number], tools.neighbours
     others = [_from_other(pictures, labels, number, side, neighbours, config.reach) for side in (-1, 1)]
     sides = [there for there in others if there is not None]
-    ways = [sides[: config.anchors]] if sides else []
+    ways = [(sides[: config.anchors], False)] if sides else []
     rng = generator(seed, "calibrate", picture.key)
     for side in (-1, 1):
         room = number if side < 0 else len(pictures) - 1 - number
@@ -51,10 +51,10 @@ def examples(
             length = int(rng.integers(1, most + 1))
             back = _there_and_back(pictures, truth_HW, number, side, length, neighbours, tools.classes)
             other = sides[:1] if config.anchors == 2 else []
-            ways.append([back, *other])
-    for count, reached in enumerate(ways):
+            ways.append(([back, *other], True))
+    for count, (reached, returned) in enumerate(ways):
         label_HW, _, warps = Spreader(tools, config).label(picture, reached, reached[0])
-        features_FHW = pixel_features(label_HW, warps, nearest(reached))
+        features_FHW = pixel_features(label_HW, warps, nearest(reached), returned)
         yield Examples.of(f"{picture.key} {count}", features_FHW, label_HW, truth_HW, PIXELS)
 
 

@@ -62,7 +62,7 @@ class Shot:
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """A frame's label: class ids and origins (H x W uint8), confidence where a model for it is known (0–1).
+    """A frame's label: class ids and origins, H x W uint8; confidence (0–1; 0: no label) where there is a model for it.
 
     `before` and `after` are the labelled frames it comes from, with how many frames they are away.
     """
@@ -191,6 +191,7 @@ class Spreader:
         confidence_HW = None
         if self._tools.confidence is not None:
             confidence_HW = self._tools.confidence.of(pixel_features(label_HW, warps, nearest(reached)))
+            confidence_HW[label_HW == IGNORE] = 0.0
         ends = {there is before: (there.anchor.picture.key, there.steps) for there in reached}
         return Spread(picture.key, label_HW, origin_HW, confidence_HW, ends.get(True), ends.get(False))
 

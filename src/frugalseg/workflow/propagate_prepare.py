@@ -63,7 +63,7 @@ def calibrate(
         options.say(f"{error}\nLabels are written without confidence.")
         return
     if config.precision is not None:
-        threshold = model.threshold(every, config.precision)
+        threshold = model.threshold(every.carried, config.precision)
         if not np.isfinite(threshold):
             raise DataError(
                 f"precision = {config.precision}: no confidence is so often right on the labelled frames. Ask for less."

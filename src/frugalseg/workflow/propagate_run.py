@@ -129,9 +129,11 @@ def spread_run(folder: Path, number: int) -> None:
     """Spread labels over the stretch `number` of the video that a folder's plan is about; what is done is left out."""
     plan, manifest = Plan.load(folder), read_manifest(folder / VIDEO)
     run, source = stretches(manifest)[number], LabelSource(manifest, plan)
-    done = {row["key"] for row in read_rows(folder, number) if "key" in row}
+    rows = read_rows(folder, number)
+    done = {row["key"] for row in rows if "key" in row}
+    settled = done | {row["unreached"] for row in rows if "unreached" in row}
     accept = json.loads((folder / ACCEPT).read_text())["threshold"] if (folder / ACCEPT).is_file() else 0.0
-    wanted = open_gaps(run.frames, {frame.key for frame in run.frames if source.has(frame)}, done)
+    wanted = open_gaps(run.frames, {frame.key for frame in run.frames if source.has(frame)}, settled)
     spreader = Spreader(open_tools(folder, plan), plan.config.part(SpreadConfig))
     log = folder / FRAMES / f"{number}.jsonl"
     whole = log.read_text(encoding="utf-8") if log.is_file() else ""
@@ -148,18 +150,18 @@ def spread_run(folder: Path, number: int) -> None:
             file.flush()
 
 
-def open_gaps(frames: Sequence[Frame], labelled: Collection[str], done: Collection[str]) -> list[Frame]:
-    """Return the frames without those between two labelled ones that are all done."""
+def open_gaps(frames: Sequence[Frame], labelled: Collection[str], settled: Collection[str]) -> list[Frame]:
+    """Return the frames without those between two labelled ones that are all settled: done, or out of reach."""
     kept: list[Frame] = []
     gap: list[Frame] = []
     for frame in frames:
         if frame.key not in labelled:
             gap.append(frame)
             continue
-        kept += [] if all(one.key in done for one in gap) else gap
+        kept += [] if all(one.key in settled for one in gap) else gap
         kept.append(frame)
         gap = []
-    return kept + ([] if all(one.key in done for one in gap) else gap)
+    return kept + ([] if all(one.key in settled for one in gap) else gap)
 
 
 def shots(frames: Sequence[Frame], source: LabelSource) -> Iterator[Shot]:
@@ -195,7 +197,7 @@ def _row(event: Event, accept: float) -> dict[str, Any]:
         return {"unreached": event.key}
     known_HW = event.label_HW != IGNORE
     confidence_HW = event.confidence_HW
-    sure = None if confidence_HW is None else float(np.where(known_HW, confidence_HW, 0).mean())
+    sure = None if confidence_HW is None else float(confidence_HW.mean())
     kept = known_HW if confidence_HW is None else known_HW & (confidence_HW >= accept)
     row: dict[str, Any] = {"key": event.key, "known": float(known_HW.mean()), "confidence": sure}
     row["accepted"] = float(kept.mean())

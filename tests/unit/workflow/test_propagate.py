@@ -17,7 +17,7 @@ from frugalseg.core.errors import ConfigError, DataError, StageOrderError
 from frugalseg.core.records import PartialLabel
 from frugalseg.data.toycity import CLASSES, write_dataset
 from frugalseg.propagation.spread import ORIGINS
-from frugalseg.workflow.project import init_project
+from frugalseg.workflow.project import init_project, read_spec
 from frugalseg.workflow.propagate import propagate_project, propagate_video
 from frugalseg.workflow.propagate_run import open_gaps
 from frugalseg.workflow.stage import Options
@@ -248,3 +248,21 @@ def test_in_a_project_it_is_a_stage(city: Path, video: Path, tmp_path: Path) -> 
     assert read_label_png(result.where / "labels" / f"{key(1, 3)}.png").shape == SIZE_HW
     assert list((project.folder / "cache" / "flows").iterdir()) and not (result.where / "flows").exists()
     assert propagate_project(project, video / "labels", None, 0, options).done_before
+
+
+def test_a_video_file_and_labels_beside_it(videos, tmp_path: Path) -> None:
+    path = videos.write(tmp_path / "drive.mp4", times=tuple(range(0, 240, 40)))
+    frames = read_spec(f"video:{path}").frames
+    labels = tmp_path / "labels"
+    write_label_png_at(labels / f"{frames[2].key}.png", np.full((videos.HEIGHT, videos.WIDTH), 1, np.uint8))
+    options = Options(overrides=("calibration_frames=0", "cut_share=0.0"), quiet=True)
+    found = propagate_video(f"video:{path}", labels, CLASSES, None, tmp_path / "out", 0, options)
+    assert (found["frames"], found["labelled"], found["spread"]) == (6, 1, 5)
+    for frame in (*frames[:2], *frames[3:]):
+        label = read_label_png(tmp_path / "out" / "labels" / f"{frame.key}.png")
+        assert set(np.unique(label)) <= {1, IGNORE} and (label == 1).any()
+
+
+def write_label_png_at(path: Path, label: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_label_png(path, label)
