@@ -1,4 +1,4 @@
-"""Writes methods/settings.md from the config classes of methods and annotator; a test says so where the two differ.
+"""Writes methods/settings.md from the config classes of methods, annotator and propagation; a test compares the two.
 
 Run: python docs/settings_page.py
 """
@@ -9,6 +9,7 @@ from frugalseg.annotation.oracle import OracleConfig
 from frugalseg.core.config import Setting, describe
 from frugalseg.training.settings import TrainConfig
 from frugalseg.workflow.catalog import METHODS
+from frugalseg.workflow.propagate_config import PropagateConfig
 
 PAGE = Path(__file__).parent / "methods" / "settings.md"
 INTRO = """\
@@ -28,6 +29,12 @@ Settings of `frugalseg label --simulate`, in `PROJECT/settings/label.toml`, `--c
 is drawn depends on the seed and the question alone. `ledger.json` counts each verdict, and how many answers are wrong.
 
 """
+PROPAGATE = """\
+## Labels through video
+
+Settings of `frugalseg propagate`, in `--config FILE` or `--set NAME=VALUE`: [what they mean](warp_refine.md).
+
+"""
 NOTE = "The shared settings, and these; a shared one that stands here has another default or meaning."
 
 
@@ -40,6 +47,7 @@ def page() -> str:
         summary = f"{entry.summary[0].upper()}{entry.summary[1:]}."
         parts.append(f"## {name}\n\n{summary} {NOTE}\n\n{_table(own)}")
     parts.append(ORACLE + _table(describe(OracleConfig)))
+    parts.append(PROPAGATE + _table(describe(PropagateConfig)))
     return "\n".join(parts)
 
 

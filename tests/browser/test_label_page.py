@@ -44,6 +44,11 @@ def all_green(page) -> None:
     page.wait_for_function("() => document.querySelector('.dot').dataset.state === 'saved'", timeout=60_000)
 
 
+def enough_ahead(page) -> None:
+    """Wait until the page can go on for a while without its server."""
+    page.wait_for_function("() => parseInt(document.querySelector('#saved').title) >= 8")
+
+
 def histories(world):
     store = Store(world.project / "answers.db")
     run = next((world.project / "runs").glob("0001-select-*/run.json"))
@@ -60,7 +65,7 @@ def test_200_questions_by_keyboard_with_the_server_killed_in_the_middle(world, v
     for number in range(200):
         if number == 60:
             all_green(page)
-            page.wait_for_function("() => parseInt(document.querySelector('#saved').title) >= 8")
+            enough_ahead(page)
             world.kill()
         if number == 66:
             assert page.get_attribute(".dot", "data-state") == "local"
@@ -100,6 +105,7 @@ def test_answers_of_a_tab_that_was_killed_arrive_when_it_is_opened_again(world, 
     world.start()
     page = visit(world.link)
     context = page.context
+    enough_ahead(page)
     world.kill()
     for _ in range(5):
         press(page, true_key(page, world))

@@ -42,6 +42,7 @@ VERBS = {
     "tasks": Verb("frugalseg.cli.tasks", "whole images out to other tools, labels back"),
     "answers": Verb("frugalseg.cli.answers", "who may answer; back the answers up, and restore them"),
     "retrain": Verb("frugalseg.cli.retrain", "train with people's answers"),
+    "propagate": Verb("frugalseg.cli.propagate", "spread labels of some frames of a video to the others"),
     "evaluate": Verb("frugalseg.cli.evaluate", "score a project, a model or a folder of predictions"),
     "predict": Verb("frugalseg.cli.predict", "write label maps of any images"),
     "report": Verb("frugalseg.cli.report", "write the project's report, one HTML file"),

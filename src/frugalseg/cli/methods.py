@@ -10,7 +10,7 @@ from frugalseg.core.choose import unknown_name
 from frugalseg.core.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from frugalseg.workflow.catalog import Entry
+    from frugalseg.workflow.entry import Entry
 
 EXAMPLES = ("frugalseg methods", "frugalseg methods cbst")
 

@@ -1,8 +1,10 @@
 """How far each pixel of a propagated label can be believed: a small logistic model, calibrated on labelled frames.
 
 Ours. Features of a pixel: photometric error over 5 x 5 pixels, distance to the label's nearest edge, whether the warps
-agree, the forward-backward distance, how far the label was carried. Fitted where both the propagated and the true label
-are known: on labelled frames whose label went away and came back, or to which another frame's label was carried.
+agree, how many of them look there, how far the label was carried. Fitted where both the propagated and the true label
+are known: on labelled frames whose label went away and came back, or to which another frame's label was carried. What
+came back is compared with itself, so it knows nothing of the same edge being drawn in another way in another frame; a
+feature that says so takes this up, and is off wherever confidence is asked for.
 
 Legend: N pixels, F features, H x W a frame.
 """
@@ -20,14 +22,16 @@ from frugalseg.core.chance import pixel_hash
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import ArtifactError, DataError
 from frugalseg.core.files import write_atomic
-from frugalseg.propagation.flow import Flow, compose
 from frugalseg.propagation.fuse import Warp
 from frugalseg.propagation.warp import edge_distance
 
 FEATURES = (
-    "error", "edge", "error_x_edge", "agree", "alone", "unseen", "round_trip", "distance", "distance_x_edge"
+    "error", "edge", "error_x_edge", "agree", "alone", "unseen", "distance", "distance_x_edge", "returned",
+    "returned_x_edge",
 )  # fmt: skip
-FAR_PX, ERROR_CAP, TRIP_CAP_PX = 32.0, 200.0, 20.0  # beyond which a feature tells nothing more
+FAR_PX, ERROR_CAP = 32.0, 200.0  # beyond which a feature tells nothing more
+CONSTANT = 1e-4  # spread of a feature below which it is the same everywhere
+ENOUGH = 1000  # pixels to calibrate on
 RIDGE = 1e-3  # of the logistic fit, per pixel: keeps weights finite where a feature decides alone
 ROUNDS = 50  # of Newton's method; it converges in about eight
 BINS = 64  # of the recalibration: equally many pixels each
@@ -36,7 +40,7 @@ Floats = NDArray[np.float64]
 
 
 def pixel_features(
-    label_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int, round_trip_HW: NDArray[np.float32] | None = None
+    label_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int, returned: bool = False
 ) -> NDArray[np.float32]:
     """Return F x H x W features of a fused label.
 
@@ -44,7 +48,7 @@ def pixel_features(
         label_HW: The label they are about.
         warps: What it was fused from.
         k: How many frames away the nearest labelled one is.
-        round_trip_HW: Distance in pixels between a pixel and where it comes to there and back; None: not known.
+        returned: Whether a warp is the frame's own label that came back.
     """
     errors = np.stack([warp.seen_error_HW for warp in warps])
     reached = np.isfinite(errors)
@@ -53,18 +57,11 @@ def pixel_features(
     edge_HW = np.log1p(np.minimum(edge_distance(label_HW), FAR_PX)) / np.log1p(FAR_PX)
     agree_HW = ((others == label_HW) | ~reached).all(axis=0)
     alone_HW = reached.sum(axis=0) < len(warps)
-    trip_HW = np.zeros_like(error_HW) if round_trip_HW is None else np.minimum(round_trip_HW, TRIP_CAP_PX) / TRIP_CAP_PX
     far_HW = np.full_like(error_HW, np.log1p(k) / np.log1p(10))
     sure_HW, unseen_HW = error_HW * edge_HW, ~reached.any(axis=0)
-    rows = [error_HW, edge_HW, sure_HW, agree_HW, alone_HW, unseen_HW, trip_HW, far_HW, far_HW * edge_HW]
+    rows = [error_HW, edge_HW, sure_HW, agree_HW, alone_HW, unseen_HW, far_HW, far_HW * edge_HW]
+    rows += [np.full_like(edge_HW, returned), returned * edge_HW]
     return np.stack(rows).astype(np.float32)
-
-
-def round_trip(there: Flow, back: Flow) -> NDArray[np.float32]:
-    """Return how far each pixel comes from itself along `there` and then `back`, in pixels; infinite where marked."""
-    both = compose(there, back)
-    distance_HW = np.linalg.norm(both.px_HW2, axis=2)
-    return np.where(both.valid_HW, distance_HW, np.inf).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,13 +94,21 @@ class Examples:
         listed = list(parts)
         return cls(np.concatenate([p.features_NF for p in listed]), np.concatenate([p.right_N for p in listed]))
 
+    @property
+    def carried(self) -> "Examples":
+        """Those whose label came from other frames alone; all, where these are too few to tell anything."""
+        from_others = self.features_NF[:, FEATURES.index("returned")] == 0
+        return (
+            Examples(self.features_NF[from_others], self.right_N[from_others]) if from_others.sum() >= ENOUGH else self
+        )
+
 
 @dataclass(frozen=True)
 class Confidence:
     """A fitted model: features brought to mean 0 and spread 1, logistic weights, then a growing map to shares right."""
 
     mean: tuple[float, ...]
-    scale: tuple[float, ...]
+    gain: tuple[float, ...]  # 1 / spread; 0 for features that told nothing
     weights: tuple[float, ...]  # the last is the constant
     knots: tuple[float, ...]
     shares: tuple[float, ...]
@@ -113,21 +118,22 @@ class Confidence:
         """Fit the logistic model on every other pixel and recalibrate on the rest.
 
         Raises:
-            DataError: fewer than 1,000 pixels, or all right, or all wrong: there is nothing to tell apart.
+            DataError: too few pixels, or all right, or all wrong: there is nothing to tell apart.
         """
         count, right = len(examples.right_N), int(examples.right_N.sum())
-        if count < 1000 or right in (0, count):
+        if count < ENOUGH or right in (0, count):
             raise DataError(
-                f"confidence: {count} pixels with a known label to calibrate on, {right} of them right; expected 1,000 "
-                "or more with some of each. Give more labelled frames with frames around them."
+                f"confidence: {count} pixels with a known label to calibrate on, {right} of them right; expected "
+                f"{ENOUGH:,} or more with some of each. Give more labelled frames with frames around them."
             )
         fitted, held = slice(0, None, 2), slice(1, None, 2)
         features_NF = examples.features_NF.astype(np.float64)
-        mean, scale = features_NF[fitted].mean(axis=0), features_NF[fitted].std(axis=0) + 1e-6
-        design = _design(features_NF, mean, scale)
+        mean, scale = features_NF[fitted].mean(axis=0), features_NF[fitted].std(axis=0)
+        scale[scale < CONSTANT] = np.inf  # tells nothing
+        design = _design(features_NF, mean, 1 / scale)
         weights = _logistic(design[fitted], examples.right_N[fitted])
         knots, shares = _recalibrate(_sigmoid(design[held] @ weights), examples.right_N[held])
-        return cls(*(tuple(map(float, part)) for part in (mean, scale, weights, knots, shares)))
+        return cls(*(tuple(map(float, part)) for part in (mean, 1 / scale, weights, knots, shares)))
 
     def of(self, features_FHW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the confidence of each pixel, H x W in 0–1."""
@@ -176,21 +182,21 @@ class Confidence:
         Raises:
             ValueError: they do not.
         """
-        sizes = len(self.mean), len(self.scale), len(self.weights) - 1
-        numbers = np.array([*self.mean, *self.scale, *self.weights, *self.knots, *self.shares])
+        sizes = len(self.mean), len(self.gain), len(self.weights) - 1
+        numbers = np.array([*self.mean, *self.gain, *self.weights, *self.knots, *self.shares])
         if set(sizes) != {len(FEATURES)} or len(self.knots) != len(self.shares) or not self.knots:
             raise ValueError(f"sizes {sizes} and {len(self.knots)} steps for {len(FEATURES)} features")
-        if not np.isfinite(numbers).all() or min(self.scale) <= 0 or not 0 <= min(self.shares) <= max(self.shares) <= 1:
+        if not np.isfinite(numbers).all() or min(self.gain) < 0 or not 0 <= min(self.shares) <= max(self.shares) <= 1:
             raise ValueError("numbers out of range")
 
     def _of(self, features_NF: NDArray[np.float32]) -> NDArray[np.float32]:
-        design = _design(features_NF.astype(np.float64), np.array(self.mean), np.array(self.scale))
+        design = _design(features_NF.astype(np.float64), np.array(self.mean), np.array(self.gain))
         raw_N = _sigmoid(design @ np.array(self.weights))
         return np.interp(raw_N, self.knots, self.shares).astype(np.float32)
 
 
-def _design(features_NF: Floats, mean: Floats, scale: Floats) -> Floats:
-    return np.hstack([(features_NF - mean) / scale, np.ones((len(features_NF), 1))])
+def _design(features_NF: Floats, mean: Floats, gain: Floats) -> Floats:
+    return np.hstack([(features_NF - mean) * gain, np.ones((len(features_NF), 1))])
 
 
 def _sigmoid(score_N: Floats) -> Floats:

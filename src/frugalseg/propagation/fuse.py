@@ -15,7 +15,7 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.propagation.flow import Flow, places
 from frugalseg.propagation.warp import warp_nearest
 
-ERROR_SCALE = 10.0  # RGB distance at which a warp's vote falls to 1/e of a perfect one's
+ERROR_SCALE = 20.0  # RGB distance at which a warp's vote falls to 1/e; 5 to 20 differ by .4 (benchmarks/propagation.py)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,9 +22,9 @@ STRIDE, LEAST_PX = 8, 128  # of what the networks take
 class RaftConfig(Config):
     """Which RAFT, and how long it refines."""
 
-    weights: Path | None = Field(None, description="its weights, a file of torchvision's raft_large or raft_small")
-    size: Literal["large", "small"] = Field("large", description="which of torchvision's two networks")
-    updates: int = Field(12, ge=1, description="refinement steps")
+    raft_weights: Path | None = Field(None, description="its weights, a file of torchvision's raft_large or raft_small")
+    raft_size: Literal["large", "small"] = Field("large", description="which of torchvision's two networks")
+    raft_updates: int = Field(12, ge=1, description="refinement steps")
 
 
 class Raft:
@@ -36,23 +36,23 @@ class Raft:
     """
 
     def __init__(self, config: RaftConfig, device: torch.device | str = "cpu") -> None:
-        if config.weights is None:
+        if config.raft_weights is None:
             raise ConfigError(
-                "raft: weights are needed and were not given. Set weights=FILE (torchvision's raft_large or "
+                "raft: weights are needed and were not given. Set raft_weights=FILE (torchvision's raft_large or "
                 "raft_small), or use dis, which needs none."
             )
         self._config, self._device = config, torch.device(device)
-        network = build(config.size)
-        state = read_weights(config.weights)
-        check_state(state, network.state_dict(), str(config.weights))
+        network = build(config.raft_size)
+        state = read_weights(config.raft_weights)
+        check_state(state, network.state_dict(), str(config.raft_weights))
         network.load_state_dict(state)
         self._network = network.eval().to(self._device)
-        self._hash = file_hash(config.weights)
+        self._hash = file_hash(config.raft_weights)
 
     @property
     def identity(self) -> str:
         """Network, refinement steps and the hash of the weights."""
-        return f"raft {self._config.size} {self._config.updates} updates {self._hash}"
+        return f"raft {self._config.raft_size} {self._config.raft_updates} updates {self._hash}"
 
     @torch.no_grad()
     def flow(self, target: Picture, source: Picture, start: Flow | None = None) -> Flow:
@@ -67,7 +67,7 @@ class Raft:
             for picture in (target, source)
         ]
         padded = [pad_to_multiple(image / 127.5 - 1, STRIDE, LEAST_PX) for image in images]
-        flow_12HW = self._network(*padded, num_flow_updates=self._config.updates)[-1]
+        flow_12HW = self._network(*padded, num_flow_updates=self._config.raft_updates)[-1]
         height, width = target.size_HW
         return Flow.of(flow_12HW[0, :, :height, :width].permute(1, 2, 0).cpu().numpy())
 

@@ -38,7 +38,7 @@ class RefineConfig(Config):
     """How wide Ω is, and how it is trained."""
 
     channels: int = Field(24, ge=4, le=256, description="channels at full size; twice and thrice as many deeper down")
-    reach: int = Field(6, ge=1, description="longest cycle, in frames each way; lengths are drawn from 1 to this")
+    longest_cycle: int = Field(6, ge=1, description="longest cycle, in frames each way; lengths are drawn from 1 on")
     steps: int = Field(400, ge=0, description="training steps")
     batch_size: int = Field(4, ge=1, description="crops a step")
     crop_px: int = Field(160, ge=16, description="height and width of a crop")

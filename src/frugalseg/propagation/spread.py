@@ -52,16 +52,17 @@ class SpreadConfig(Config):
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A frame of the stream: its key, its picture (None: it could not be read) and its label if it has one."""
+    """A frame of the stream: key, picture (None: it could not be read, for `reason`), and its label if it has one."""
 
     key: str
     picture: Picture | None
     label_HW: NDArray[np.uint8] | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """A frame's label: class ids and origins (H x W uint8), confidence where a model for it is known (0–1).
+    """A frame's label: class ids and origins, H x W uint8; confidence (0–1; 0: no label) where there is a model for it.
 
     `before` and `after` are the labelled frames it comes from, with how many frames they are away.
     """
@@ -186,24 +187,29 @@ class Spreader:
 
     def spread(self, picture: Picture, reached: Sequence[Reached], before: Reached | None) -> Spread:
         """Return the label of a frame that labels have been brought to; `before` tells which one was the earlier."""
+        label_HW, origin_HW, warps = self.label(picture, reached, before)
+        confidence_HW = None
+        if self._tools.confidence is not None:
+            confidence_HW = self._tools.confidence.of(pixel_features(label_HW, warps, nearest(reached)))
+            confidence_HW[label_HW == IGNORE] = 0.0
+        ends = {there is before: (there.anchor.picture.key, there.steps) for there in reached}
+        return Spread(picture.key, label_HW, origin_HW, confidence_HW, ends.get(True), ends.get(False))
+
+    def label(
+        self, picture: Picture, reached: Sequence[Reached], before: Reached | None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[Warp]]:
+        """Return a frame's label, its origins, and the warps it was made from."""
         tools, config = self._tools, self._config
         groups = [there.warps(tools.direct if config.quality else None) for there in reached]
         warps = [warp for group in groups for warp in group]
         fused = fuse(warps, tools.classes, config.error_scale, config.extend)
-        origins = [
-            BEFORE if there is before else AFTER for there, group in zip(reached, groups, strict=True) for _ in group
-        ]
+        sides = [BEFORE if there is before else AFTER for there in reached]
+        origins = [side for side, group in zip(sides, groups, strict=True) for _ in group]
         origin_HW = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)[fused.warp_HW]
-        k = min(there.steps for there in reached)
         label_HW = fused.label_HW
         if tools.semantic is not None:
-            label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, warps, k)
-        origin_HW = np.where(label_HW == IGNORE, NOTHING, origin_HW).astype(np.uint8)
-        confidence_HW = None
-        if tools.confidence is not None:
-            confidence_HW = tools.confidence.of(pixel_features(label_HW, warps, k))
-        ends = {there is before: (there.anchor.picture.key, there.steps) for there in reached}
-        return Spread(picture.key, label_HW, origin_HW, confidence_HW, ends.get(True), ends.get(False))
+            label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, warps, nearest(reached))
+        return label_HW, np.where(label_HW == IGNORE, NOTHING, origin_HW).astype(np.uint8), warps
 
     def _finish(
         self, picture: Picture, label_HW: NDArray[np.uint8], origin_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int
@@ -217,6 +223,11 @@ class Spreader:
             label_HW, source_HW = self._tools.refiner.refine(draft)
         origin_HW = np.where(source_HW == GUESSED, SEMANTIC, origin_HW)
         return label_HW, np.where(source_HW == REFINED, REFINEMENT, origin_HW)
+
+
+def nearest(reached: Sequence[Reached]) -> int:
+    """Return how many frames away the nearest labelled frame is."""
+    return min(there.steps for there in reached)
 
 
 def found_again(before: Picture, now: Picture, step: Flow) -> float:
@@ -235,7 +246,7 @@ def found_again(before: Picture, now: Picture, step: Flow) -> float:
 def _broken(last: Shot | None, shot: Shot) -> str:
     """Return why `shot` cannot go on from `last`, or nothing."""
     if shot.picture is None:
-        return "it could not be read"
+        return shot.reason or "it could not be read"
     if last is None or last.picture is None or last.picture.size_HW == shot.picture.size_HW:
         return ""
     sizes = ["x".join(map(str, s.picture.size_HW)) for s in (last, shot) if s.picture is not None]

@@ -51,7 +51,7 @@ def make_cycles(
         anchor = Anchor(video[number], labels[number])
         rng = generator(config.seed, "cycles", anchor.picture.key)
         for _ in range(config.cycles):
-            length, side = int(rng.integers(1, config.reach + 1)), int(rng.choice([-1, 1]))
+            length, side = int(rng.integers(1, config.longest_cycle + 1)), int(rng.choice([-1, 1]))
             away = _away(number, side, length, len(video)) or _away(number, -side, length, len(video))
             if away:
                 way = [video[index] for index in away]

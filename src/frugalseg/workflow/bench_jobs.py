@@ -71,7 +71,7 @@ class _Workers:
         for job, process in list(self._running.items()):
             if process.poll() is not None:
                 del self._running[job]
-                found[job] = self._outcome(job, _failure(process.returncode, self._log(job)))
+                found[job] = self._outcome(job, failure_of(process.returncode, self._log(job)))
         if self._running:
             time.sleep(POLL_S)
 
@@ -113,7 +113,7 @@ class _Workers:
         return self._logs / f"seed-{job.seed}-{job.name.replace('/', '-')}.log"
 
 
-def _failure(code: int, log: Path) -> str:
+def failure_of(code: int, log: Path) -> str:
     """Return why a process failed, from what it said; empty where it did not."""
     if code == 0:
         return ""

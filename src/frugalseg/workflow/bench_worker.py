@@ -12,7 +12,7 @@ from frugalseg.workflow.bench_jobs import ENDS_WITH
 
 def main() -> int:
     """Do the job on the command line; exit code 2 with a message for what the user can mend."""
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=leave_with_parent, daemon=True).start()
     try:
         work(Job.from_json(sys.argv[1]))
     except FrugalsegError as error:
@@ -21,7 +21,8 @@ def main() -> int:
     return 0
 
 
-def _leave_with_parent() -> None:
+def leave_with_parent() -> None:
+    """Wait until the parent has ended, then tell this process to end."""
     os.read(0, 1)  # the parent writes nothing: this returns when its end of the pipe is closed
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -3,31 +3,11 @@
 Entries are import paths, so that listing them loads nothing; `load` turns one into the object.
 """
 
-import importlib
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from frugalseg.core.choose import choose
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One thing that can be chosen by name: what it is in one line, where that comes from, where the code is."""
-
-    summary: str
-    source: str
-    target: str
-    config: str = ""
-
-    def load(self) -> Any:
-        """Import and return the object."""
-        return _import(self.target)
-
-    def load_config(self) -> Any:
-        """Import and return its config class."""
-        return _import(self.config)
-
+from frugalseg.workflow.entry import Entry
+from frugalseg.workflow.propagators import MOTIONS, PROPAGATORS
 
 READERS = {
     "folder": Entry(
@@ -307,7 +287,7 @@ BENCHES = {
 }
 
 TABLES = {"reader": READERS, "network": NETWORKS, "method": METHODS, "selector": SELECTORS}
-TABLES |= {"format": FORMATS, "comparison": BENCHES}
+TABLES |= {"propagator": PROPAGATORS, "motion": MOTIONS, "format": FORMATS, "comparison": BENCHES}
 
 
 def entry(kind: str, name: str) -> Entry:
@@ -317,8 +297,3 @@ def entry(kind: str, name: str) -> Entry:
         UnknownNameError: with the nearest name.
     """
     return choose(kind, name, TABLES[kind])
-
-
-def _import(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)

@@ -9,7 +9,7 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import ArtifactError, DataError
 from frugalseg.evaluation.reliability import Reliability
 from frugalseg.propagation.chain import Anchor, Chain
-from frugalseg.propagation.confidence import FEATURES, Confidence, Examples, pixel_features, round_trip
+from frugalseg.propagation.confidence import FEATURES, Confidence, Examples, pixel_features
 from frugalseg.propagation.dis import Dis
 from frugalseg.propagation.flow import Flow
 from frugalseg.propagation.fuse import Warp, fuse
@@ -43,16 +43,8 @@ def test_features_by_hand() -> None:
     assert seen["edge"][4, 9] == pytest.approx(np.log(2) / np.log(33))
     assert seen["agree"][0, 0] == 0 and seen["agree"][1, 5] == 1 and seen["agree"].sum() == 199
     assert seen["alone"].sum() == 1 and seen["alone"][1, 5] == 1
-    assert (seen["distance"] == np.float32(np.log(4) / np.log(11))).all() and (seen["round_trip"] == 0).all()
+    assert (seen["distance"] == np.float32(np.log(4) / np.log(11))).all()
     assert seen["error_x_edge"][3, 3] == pytest.approx(seen["error"][3, 3] * seen["edge"][3, 3])
-
-
-def test_a_round_trip_is_zero_where_the_way_back_undoes_the_way_there() -> None:
-    there, back = (Flow.of(np.broadcast_to(np.float32([c, 0]), (6, 8, 2))) for c in (2, -1.5))
-    trip = round_trip(there, back)
-    assert (trip[:, :6] == 0.5).all() and np.isinf(trip[:, 6:]).all()
-    still = Flow.still((6, 8))
-    assert (round_trip(still, still) == 0).all()
 
 
 def test_it_finds_the_probabilities_that_made_the_examples() -> None:
@@ -78,6 +70,35 @@ def test_the_confidence_grows_with_what_speaks_for_a_pixel() -> None:
         0, -1
     ]
     assert (np.diff(model.shares) > 0).all() and (np.diff(model.knots) > 0).all()
+
+
+def test_what_came_back_is_known_to_be_too_good() -> None:
+    examples, _ = made_up(20_000, strength=0.0)
+    came_back = FEATURES.index("returned")
+    examples.features_NF[:, came_back:] = 0
+    examples.features_NF[::2, came_back] = 1
+    easy = Examples(examples.features_NF, examples.right_N | (examples.features_NF[:, came_back] == 1))
+    features = np.zeros((len(FEATURES), 1, 1), np.float32)
+    asked = Confidence.fit(easy).of(features)[0, 0]
+    assert asked == pytest.approx(0.73, abs=0.05), "as often as where nothing came back: 1 / (1 + exp(-1))"
+
+
+def test_a_threshold_is_found_on_labels_of_other_frames_where_there_are_enough() -> None:
+    examples, _ = made_up(4_000)
+    came_back = FEATURES.index("returned")
+    examples.features_NF[:, came_back] = 0
+    examples.features_NF[:1500, came_back] = 1
+    assert (examples.carried.right_N == examples.right_N[1500:]).all()
+    examples.features_NF[:3500, came_back] = 1
+    assert examples.carried is examples
+
+
+def test_a_feature_that_told_nothing_has_no_say() -> None:
+    examples, _ = made_up(4_000)
+    examples.features_NF[:, -1] = 1
+    model, features = Confidence.fit(examples), np.zeros((len(FEATURES), 1, 2), np.float32)
+    features[-1] = [[0, 1]]
+    assert model.gain[-1] == 0 and model.of(features)[0, 0] == model.of(features)[0, 1]
 
 
 def naive_threshold(confidence, right, precision):

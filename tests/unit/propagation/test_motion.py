@@ -138,7 +138,7 @@ class TestRaft:
     def test_raft_gives_flow_of_the_frames_own_size(self, weights: Path, noise) -> None:
         from frugalseg.propagation.raft import Raft, RaftConfig
 
-        raft = Raft(RaftConfig(weights=weights, size="small", updates=2))
+        raft = Raft(RaftConfig(raft_weights=weights, raft_size="small", raft_updates=2))
         flow = raft.flow(noise(0, (45, 61)), noise(1, (45, 61)))
         assert flow.px_HW2.shape == (45, 61, 2) and np.abs(flow.px_HW2).max() > 0
         again = raft.flow(noise(0, (45, 61)), noise(1, (45, 61)))
@@ -150,7 +150,7 @@ class TestRaft:
         with pytest.raises(ConfigError, match="weights are needed"):
             Raft(RaftConfig())
         with pytest.raises(ModelError, match="raft.pth"):
-            Raft(RaftConfig(weights=weights, size="large"))
+            Raft(RaftConfig(raft_weights=weights, raft_size="large"))
 
     def test_the_weights_are_part_of_the_identity(self, weights: Path) -> None:
         import torch
@@ -160,5 +160,7 @@ class TestRaft:
         state = torch.load(weights, weights_only=True)
         state[next(iter(state))] += 1
         torch.save(state, weights.with_name("other.pth"))
-        configs = [RaftConfig(weights=weights.with_name(name), size="small") for name in ("raft.pth", "other.pth")]
+        configs = [
+            RaftConfig(raft_weights=weights.with_name(name), raft_size="small") for name in ("raft.pth", "other.pth")
+        ]
         assert len({Raft(config).identity for config in configs}) == 2

@@ -88,7 +88,7 @@ def test_any_size_goes_through(size_HW) -> None:
 def test_cycles_use_a_network_that_never_saw_the_frame_and_lengths_within_reach(pictures, clip) -> None:
     nets = {frame.key: Constant() for frame in clip}
     labels = {0: clip[0].label, 3: clip[3].label}
-    config = RefineConfig(cycles=6, reach=3)
+    config = RefineConfig(cycles=6, longest_cycle=3)
     pairs = make_cycles(pictures, labels, Neighbours(Dis()), nets.__getitem__, InpaintConfig(), config)
     assert len(pairs) == 12 and {draft.k // 2 for draft, _ in pairs} == {1, 2, 3}
     assert [draft.picture.key for draft, _ in pairs] == [clip[0].key] * 6 + [clip[3].key] * 6
@@ -98,7 +98,7 @@ def test_cycles_use_a_network_that_never_saw_the_frame_and_lengths_within_reach(
 
 def test_a_labelled_frame_at_the_videos_end_goes_the_other_way_and_a_lone_one_is_refused(pictures, clip) -> None:
     last = {len(clip) - 1: clip[-1].label}
-    config = RefineConfig(cycles=3, reach=2)
+    config = RefineConfig(cycles=3, longest_cycle=2)
     pairs = make_cycles(pictures, last, Neighbours(Dis()), lambda key: Constant(), InpaintConfig(), config)
     assert len(pairs) == 3
     with pytest.raises(TrainingError, match="none of 1 labelled frames has a neighbour among 1 frames"):
@@ -109,7 +109,7 @@ def test_a_labelled_frame_at_the_videos_end_goes_the_other_way_and_a_lone_one_is
 
 @pytest.fixture(scope="module")
 def cycled(pictures, clip):
-    config = RefineConfig(cycles=2, reach=3)
+    config = RefineConfig(cycles=2, longest_cycle=3)
     labels = {number: clip[number].label for number in (1, 4)}
     return make_cycles(pictures, labels, Neighbours(Dis()), lambda key: Constant(), InpaintConfig(), config)
 

@@ -229,3 +229,10 @@ def test_a_change_of_size_says_both_sizes() -> None:
 
 def test_unreached_frames_are_named() -> None:
     assert [e.key for e in spreader().run(stream("..")) if isinstance(e, Unreached)] == ["f0", "f1"]
+
+
+def test_a_frame_that_cannot_be_read_says_why() -> None:
+    shots = stream("1x.")
+    shots[1] = replace(shots[1], reason="f1.png: the file is damaged.")
+    (event,) = (e for e in spreader().run(shots) if isinstance(e, Break))
+    assert event == Break("f1", "f1.png: the file is damaged.")

@@ -1,0 +1,34 @@
+"""Settings of `propagate`: method, motion, and those of each part, in one flat table."""
+
+from typing import Literal, TypeVar
+
+from pydantic import Field
+
+from frugalseg.core.config import Config
+from frugalseg.propagation.dis import DisConfig
+from frugalseg.propagation.raft import RaftConfig
+from frugalseg.propagation.refine import RefineConfig
+from frugalseg.propagation.spread import SpreadConfig
+
+Part = TypeVar("Part", bound=Config)
+
+
+class PropagateConfig(SpreadConfig, DisConfig, RaftConfig, RefineConfig):
+    """How labels spread through video."""
+
+    method: Literal["warp", "warp_inpaint", "warp_refine"] = Field(
+        "warp",
+        description="motion alone; with a network's guess where it fails; with a network that mends that",
+    )
+    motion: Literal["dis", "raft"] = Field("dis", description="what estimates motion; dis needs no weights")
+    precision: float | None = Field(
+        None, gt=0, le=1, description="keep pixels in labels/ from the confidence on that is right so often; none = all"
+    )
+    calibration_frames: int = Field(
+        12, ge=0, description="labelled frames that confidence is calibrated on; 0 = no confidence"
+    )
+    cache: bool = Field(True, description="keep flows of neighbouring frames, so that another run needs not make them")
+
+    def part(self, kind: type[Part]) -> Part:
+        """Return the settings of one part."""
+        return kind(**{name: getattr(self, name) for name in kind.model_fields})

@@ -1,0 +1,39 @@
+"""How labels spread through video, and what estimates motion, by name: tables of the catalog."""
+
+from frugalseg.workflow.entry import Entry
+
+PROPAGATORS = {
+    "warp": Entry(
+        "labels carried along the motion of the pictures, from one labelled frame or one on each side",
+        "Zhu et al., CVPR 2019 (motion only); fusion ours",
+        "frugalseg.propagation.spread:Spreader",
+        "frugalseg.workflow.propagate_config:PropagateConfig",
+    ),
+    "warp_inpaint": Entry(
+        "warp, and a network's guess wherever the warped picture does not fit",
+        "Ganeshan et al., ICCV 2021, equations 3 to 7",
+        "frugalseg.propagation.inpaint:Inpainted",
+        "frugalseg.workflow.propagate_config:PropagateConfig",
+    ),
+    "warp_refine": Entry(
+        "warp_inpaint, mended by a network that learns from labels that went away and came back",
+        "Ganeshan et al., ICCV 2021, equation 8",
+        "frugalseg.propagation.refine:Refiner",
+        "frugalseg.workflow.propagate_config:PropagateConfig",
+    ),
+}
+
+MOTIONS = {
+    "dis": Entry(
+        "dense inverse search, OpenCV's; needs no weights",
+        "Kroeger et al., ECCV 2016",
+        "frugalseg.propagation.dis:Dis",
+        "frugalseg.propagation.dis:DisConfig",
+    ),
+    "raft": Entry(
+        "recurrent all-pairs field transforms, torchvision's; weights from a file",
+        "Teed & Deng, ECCV 2020",
+        "frugalseg.propagation.raft:Raft",
+        "frugalseg.propagation.raft:RaftConfig",
+    ),
+}

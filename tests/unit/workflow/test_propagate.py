@@ -1,0 +1,268 @@
+"""`propagate`: a video in, labels out; stopped and gone on with, damaged, in parallel, with a network."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frugalseg.cli.main import run as cli
+from frugalseg.core.classes import IGNORE
+from frugalseg.core.codec import read_label_png, write_label_png
+from frugalseg.core.errors import ConfigError, DataError, StageOrderError
+from frugalseg.core.records import PartialLabel
+from frugalseg.data.toycity import CLASSES, write_dataset
+from frugalseg.propagation.spread import ORIGINS
+from frugalseg.workflow.project import init_project, read_spec
+from frugalseg.workflow.propagate import propagate_project, propagate_video
+from frugalseg.workflow.propagate_run import open_gaps
+from frugalseg.workflow.stage import Options
+
+SIZE_HW, FRAMES = (60, 80), 8
+LABELLED = (0, 5)
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two drives of eight frames with a label on every frame."""
+    folder = tmp_path_factory.mktemp("city") / "city"
+    write_dataset(folder, "street", 0, 2, FRAMES, SIZE_HW)
+    return folder
+
+
+@pytest.fixture
+def video(city: Path, tmp_path: Path) -> Path:
+    """The same with labels on two frames of each drive."""
+    folder = tmp_path / "video"
+    shutil.copytree(city, folder)
+    for path in (folder / "labels").iterdir():
+        if int(path.stem[-5:]) not in LABELLED:
+            path.unlink()
+    return folder
+
+
+def spread(
+    video: Path, out: Path, *overrides: str, jobs: int = 0, labels: Path | None = None, checkpoint=None, **flags
+):
+    options = Options(overrides=overrides, quiet=True, **flags)
+    return propagate_video(f"folder:{video}", labels, None, checkpoint, out, jobs, options)
+
+
+def key(drive: int, index: int) -> str:
+    return f"street0-{drive:03d}_{index:05d}"
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    kinds = ("labels", "provenance", "origin", "confidence")
+    return {str(path.relative_to(out)): path.read_bytes() for kind in kinds for path in sorted((out / kind).iterdir())}
+
+
+def test_every_unlabelled_frame_gets_a_label_with_origin_and_confidence(
+    city: Path, video: Path, tmp_path: Path
+) -> None:
+    found = spread(video, tmp_path / "out")
+    assert (found["frames"], found["labelled"], found["spread"], found["unreached"]) == (16, 4, 12, 0)
+    assert found["tracks_ended"] == {} and 0.5 < found["known"] < 1 and 0.3 < found["confidence"] < 1
+    right, sure = [], []
+    for drive in (0, 1):
+        for index in set(range(FRAMES)) - set(LABELLED):
+            label, provenance, origin, confidence = (
+                read_label_png(tmp_path / "out" / kind / f"{key(drive, index)}.png")
+                for kind in ("labels", "provenance", "origin", "confidence")
+            )
+            PartialLabel(key(drive, index), label, provenance)  # as training reads it
+            truth = read_label_png(city / "labels" / f"{key(drive, index)}.png")
+            assert ((origin == ORIGINS.index("nothing")) == (label == IGNORE)).all()
+            known = label != IGNORE
+            right.append((label == truth)[known].mean())
+            sure.append(confidence[known & (label == truth)].mean() - confidence[known & (label != truth)].mean())
+    assert np.mean(right) > 0.85 and min(sure) > 0
+    assert {path.stem for path in (tmp_path / "out" / "labels").iterdir()} == {
+        key(drive, index) for drive in (0, 1) for index in range(FRAMES) if index not in LABELLED
+    }
+    lines = (tmp_path / "out" / "frames.csv").read_text().splitlines()
+    assert lines[0] == "key,before,before_k,after,after_k,known,confidence,accepted" and len(lines) == 13
+    assert lines[1].startswith(f"{key(0, 1)},{key(0, 0)},1,{key(0, 5)},4,")
+    assert set(found["label_next"]) <= {line.partition(",")[0] for line in lines[1:]} and len(found["label_next"]) == 5
+
+
+def test_the_same_again_does_nothing_and_a_killed_run_ends_with_the_same_files(video: Path, tmp_path: Path) -> None:
+    spread(video, tmp_path / "whole")
+    spread(video, tmp_path / "killed")
+    out, log = tmp_path / "killed", tmp_path / "killed" / "frames" / "0.jsonl"
+    lines = log.read_text().splitlines()
+    assert json.loads(lines[3])["key"] == key(0, 4)
+    log.write_text("\n".join(lines[:3]) + "\n" + lines[3][:11])  # killed while the fourth line was written
+    for index in (4, 6, 7):
+        (out / "labels" / f"{key(0, index)}.png").unlink()
+    untouched = {path: path.stat().st_mtime_ns for path in (out / "labels").iterdir()}
+    time.sleep(0.02)
+    found = spread(video, out)
+    assert contents(out) == contents(tmp_path / "whole") and found["spread"] == 12
+    assert all(path.stat().st_mtime_ns == then for path, then in untouched.items())
+    assert (out / "frames.csv").read_text() == (tmp_path / "whole" / "frames.csv").read_text()
+
+
+def test_gaps_that_are_done_are_not_looked_at_again() -> None:
+    class Named:
+        def __init__(self, key: str) -> None:
+            self.key = key
+
+    frames, labelled = [Named(letter) for letter in "abCdeFgh"], {"C", "F"}
+
+    def left(done: str) -> str:
+        return "".join(frame.key for frame in open_gaps(frames, labelled, set(done)))
+
+    assert left("") == "abCdeFgh" and left("de") == "abCFgh" and left("d") == "abCdeFgh" and left("abdegh") == "CF"
+
+
+def test_another_setting_or_another_label_is_refused_in_the_same_folder(video: Path, tmp_path: Path) -> None:
+    spread(video, tmp_path / "out", "calibration_frames=0")
+    with pytest.raises(ConfigError, match="holds labels made with other settings"):
+        spread(video, tmp_path / "out", "calibration_frames=0", "reach=3")
+    path = video / "labels" / f"{key(0, 0)}.png"
+    write_label_png(path, np.zeros(SIZE_HW, np.uint8))
+    with pytest.raises(ConfigError, match="holds labels made with other inputs"):
+        spread(video, tmp_path / "out", "calibration_frames=0")
+
+
+def test_a_missing_and_a_damaged_frame_end_the_track_and_are_named(video: Path, tmp_path: Path) -> None:
+    (video / "images" / f"{key(0, 2)}.png").unlink()
+    damaged = video / "images" / f"{key(1, 3)}.png"
+    found_before = spread(video, tmp_path / "before", "calibration_frames=0")
+    assert "00002 is missing" in found_before["tracks_ended"][key(0, 3)] or "2 is missing" in str(found_before)
+    content = damaged.read_bytes()
+
+    def break_after_listing() -> None:
+        damaged.write_bytes(content[: len(content) // 2])
+
+    break_after_listing()
+    found = spread(video, tmp_path / "out", "calibration_frames=0")
+    assert key(1, 4) in found["tracks_ended"] or key(1, 3) in found["tracks_ended"]
+    for index in (1, 3, 4, 6, 7):
+        assert (tmp_path / "out" / "labels" / f"{key(0, index)}.png").is_file()
+    row = next(
+        line for line in (tmp_path / "out" / "frames.csv").read_text().splitlines() if line.startswith(key(0, 1))
+    )
+    assert row.startswith(f"{key(0, 1)},{key(0, 0)},1,,,"), "nothing from over the gap"
+
+
+def test_nothing_labelled_strange_ids_and_no_class_list_are_refused_by_name(video: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(StageOrderError, match="empty: none of 16 frames has a label there"):
+        spread(video, tmp_path / "a", labels=empty)
+    write_label_png(empty / f"{key(0, 0)}.png", np.full(SIZE_HW, 77, np.uint8))
+    with pytest.raises(DataError, match=rf"{key(0, 0)}.png: 4800 pixels hold ids that are no class, e.g. 77"):
+        spread(video, tmp_path / "b", "calibration_frames=0", labels=empty)
+    (video / "classes.toml").unlink()
+    shutil.rmtree(video / "labels")
+    with pytest.raises(ConfigError, match="no class list"):
+        spread(video, tmp_path / "c")
+
+
+def test_labels_may_lie_elsewhere(video: Path, city: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(city / "labels" / f"{key(1, 3)}.png", elsewhere)
+    found = spread(video, tmp_path / "out", "calibration_frames=0", labels=elsewhere)
+    assert (found["labelled"], found["spread"], found["unreached"]) == (1, 7, 8)
+    assert found["confidence"] is None
+
+
+def test_a_precision_keeps_the_surer_pixels_only(video: Path, tmp_path: Path) -> None:
+    loose, strict = (spread(video, tmp_path / name, *more) for name, more in (("a", ()), ("b", ("precision=0.97",))))
+    assert strict["accepted"] < strict["known"] == loose["known"] == loose["accepted"]
+    one, other = (read_label_png(tmp_path / name / "labels" / f"{key(0, 2)}.png") for name in "ab")
+    assert ((other == one) | (other == IGNORE)).all() and (other == IGNORE).sum() > (one == IGNORE).sum()
+    with pytest.raises(DataError, match="no `precision`"):
+        labels = tmp_path / "one"
+        labels.mkdir()
+        write_label_png(labels / f"{key(0, 0)}.png", np.full(SIZE_HW, 3, np.uint8))
+        spread(video, tmp_path / "c", "precision=0.97", labels=labels)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from frugalseg.models.build import build
+    from frugalseg.models.store import save_model
+
+    folder = tmp_path_factory.mktemp("model")
+    height, width = SIZE_HW
+    save_model(folder, build("shuffle_lite", CLASSES, seed=0), {"input_height": height, "input_width": width})
+    return folder
+
+
+def test_a_network_fills_what_motion_cannot_and_a_second_one_mends(video: Path, model: Path, tmp_path: Path) -> None:
+    inpainted = spread(video, tmp_path / "a", "method=warp_inpaint", "calibration_frames=1", checkpoint=model)
+    assert inpainted["known"] > 0.99
+    origin = read_label_png(tmp_path / "a" / "origin" / f"{key(0, 7)}.png")
+    assert (origin == ORIGINS.index("semantic")).any()
+    small = ("steps=2", "channels=4", "batch_size=1", "crop_px=32", "cycles=1", "longest_cycle=2")
+    refined = spread(video, tmp_path / "b", "method=warp_refine", "calibration_frames=1", *small, checkpoint=model)
+    assert refined["spread"] == 12 and (tmp_path / "b" / "refiner" / "refine.safetensors").is_file()
+    with pytest.raises(ConfigError, match="--checkpoint"):
+        spread(video, tmp_path / "c", "method=warp_inpaint")
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_files_and_end_with_their_parent(video: Path, tmp_path: Path) -> None:
+    spread(video, tmp_path / "here")
+    spread(video, tmp_path / "apart", jobs=2)
+    assert contents(tmp_path / "here") == contents(tmp_path / "apart")
+    words = ["propagate", f"folder:{video}", "--out", str(tmp_path / "cut")]
+    program = f"from frugalseg.cli.main import main; main({words!r})"
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "cut").glob("frames/*.log")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.terminate()
+    assert process.wait(60) == 143
+    spread(video, tmp_path / "cut")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "here")
+
+
+def test_on_the_command_line(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--jobs", "0", "--set", "calibration_frames=0", "--json", "--quiet"]
+    assert cli(["propagate", f"folder:{video}", "--out", str(tmp_path / "out"), "--dry-run", *flags]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["dry_run"] and (said["frames"], said["labelled"], said["stretches"]) == (16, 4, 2)
+    assert not (tmp_path / "out").exists()
+    assert cli(["propagate", f"folder:{video}", "--out", str(tmp_path / "out"), "--anchors", "1", *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["spread"] == 12
+    assert cli(["propagate", f"folder:{video}"]) == 2
+    assert "--out DIR" in capsys.readouterr().err
+
+
+def test_in_a_project_it_is_a_stage(city: Path, video: Path, tmp_path: Path) -> None:
+    project = init_project(tmp_path / "project", {"source": f"folder:{city}", "target": f"folder:{video}"}, None)
+    options = Options(overrides=("calibration_frames=0",), quiet=True)
+    with pytest.raises(StageOrderError, match="frugalseg label"):
+        propagate_project(project, None, None, 0, options)
+    result = propagate_project(project, video / "labels", None, 0, options)
+    assert result.where.name.startswith("0001-propagate-warp-") and result.found["spread"] == 12
+    assert read_label_png(result.where / "labels" / f"{key(1, 3)}.png").shape == SIZE_HW
+    assert list((project.folder / "cache" / "flows").iterdir()) and not (result.where / "flows").exists()
+    assert propagate_project(project, video / "labels", None, 0, options).done_before
+
+
+def test_a_video_file_and_labels_beside_it(videos, tmp_path: Path) -> None:
+    path = videos.write(tmp_path / "drive.mp4", times=tuple(range(0, 240, 40)))
+    frames = read_spec(f"video:{path}").frames
+    labels = tmp_path / "labels"
+    write_label_png_at(labels / f"{frames[2].key}.png", np.full((videos.HEIGHT, videos.WIDTH), 1, np.uint8))
+    options = Options(overrides=("calibration_frames=0", "cut_share=0.0"), quiet=True)
+    found = propagate_video(f"video:{path}", labels, CLASSES, None, tmp_path / "out", 0, options)
+    assert (found["frames"], found["labelled"], found["spread"]) == (6, 1, 5)
+    for frame in (*frames[:2], *frames[3:]):
+        label = read_label_png(tmp_path / "out" / "labels" / f"{frame.key}.png")
+        assert set(np.unique(label)) <= {1, IGNORE} and (label == 1).any()
+
+
+def write_label_png_at(path: Path, label: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_label_png(path, label)
