@@ -45,8 +45,7 @@ def grant(session: Session, selection: int, account: int, count: int, gold_share
     rows += session.scalars(_free(selection, account, now_ms, again=False).limit(count - len(rows))).all()
     if not rows and not held(session, selection, account, now_ms):
         rows += session.scalars(_free(selection, account, now_ms, again=True).limit(count)).all()
-    for question in rows:
-        _take(session, question, account, now_ms)
+    _take(session, rows, account, now_ms)
     return len(rows)
 
 
@@ -102,25 +101,28 @@ def _unseen_gold(selection: int, account: int) -> Select[Any]:
     )
 
 
-def _take(session: Session, question: QuestionRow, account: int, now_ms: int) -> None:
-    question.fence += 1
-    if question.truth is None:
-        _push_out(session, question, account, now_ms)
-    lease = lease_of(session, question.id, account)
-    if lease is None:
-        lease = LeaseRow(question_id=question.id, account_id=account, skips=0)
-        session.add(lease)
-    lease.state, lease.fence, lease.expires_ms = OPEN, question.fence, now_ms + LEASE_MS
+def _take(session: Session, questions: Sequence[QuestionRow], account: int, now_ms: int) -> None:
+    """Lease these to a person; one query for all, since others wait with their answers until this is written."""
+    ids = [question.id for question in questions]
+    found = select(LeaseRow).where(LeaseRow.question_id.in_(ids)).order_by(LeaseRow.expires_ms)
+    leases: dict[int, list[LeaseRow]] = {number: [] for number in ids}
+    for lease in session.scalars(found):
+        leases[lease.question_id].append(lease)
+    for question in questions:
+        question.fence += 1
+        if question.truth is None:
+            _push_out(question, [lease for lease in leases[question.id] if lease.account_id != account], now_ms)
+        own = next((lease for lease in leases[question.id] if lease.account_id == account), None)
+        if own is None:
+            own = LeaseRow(question_id=question.id, account_id=account, skips=0)
+            session.add(own)
+        own.state, own.fence, own.expires_ms = OPEN, question.fence, now_ms + LEASE_MS
     session.flush()
 
 
-def _push_out(session: Session, question: QuestionRow, account: int, now_ms: int) -> None:
+def _push_out(question: QuestionRow, others: Sequence[LeaseRow], now_ms: int) -> None:
     """Take the question from those who can no longer keep it: whose lease ran out, or who skipped it."""
-    others: Sequence[LeaseRow] = session.scalars(
-        select(LeaseRow)
-        .where(LeaseRow.question_id == question.id, LeaseRow.account_id != account, LeaseRow.state != LOST)
-        .order_by(LeaseRow.expires_ms)
-    ).all()
+    others = [lease for lease in others if lease.state != LOST]
     weak = [lease for lease in others if lease.state == SKIPPED or (lease.state == OPEN and lease.expires_ms <= now_ms)]
     for lease in weak[: max(0, len(others) + 1 - question.wanted)]:
         lease.state = LOST

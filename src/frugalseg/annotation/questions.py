@@ -109,6 +109,11 @@ def question_row(session: Session, number: int) -> QuestionRow:
     return row
 
 
+def question_rows(session: Session, numbers: Sequence[int]) -> dict[int, QuestionRow]:
+    """Return those questions that exist, by number, in one query."""
+    return {row.id: row for row in session.scalars(select(QuestionRow).where(QuestionRow.id.in_(numbers)))}
+
+
 def shown(row: QuestionRow) -> dict[str, Any]:
     """Return what the page needs of a question; never whether its answer is known."""
     return {

@@ -22,7 +22,15 @@ from frugalseg.annotation.database import Database
 from frugalseg.annotation.events import Event, Line, Reply, Stored, Undo, fold
 from frugalseg.annotation.history import History
 from frugalseg.annotation.models import AccountRow, EventRow, LeaseRow, QuestionRow, StoreRow
-from frugalseg.annotation.questions import Question, Selection, add_selection, find_selection, question_row, shown
+from frugalseg.annotation.questions import (
+    Question,
+    Selection,
+    add_selection,
+    find_selection,
+    question_row,
+    question_rows,
+    shown,
+)
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import AnswerError, ConflictError, ForbiddenError
 
@@ -110,10 +118,11 @@ class Store:
             if missing > 0:
                 leases.grant(session, selection.id, account.id, missing, selection.gold_share, now)
             rows = leases.held(session, selection.id, account.id, now)[:count]
-            lines = _lines(session, [row.question_id for row in rows], account.id)
+            numbers = [row.question_id for row in rows]
+            questions, lines = question_rows(session, numbers), _lines(session, numbers, account.id)
             return [
                 {
-                    **shown(question_row(session, row.question_id)),
+                    **shown(questions[row.question_id]),
                     "fence": row.fence,
                     "version": lines[row.question_id].version,
                 }
