@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 HEIGHT, WIDTH = 48, 64
 MS, TICK = Fraction(1, 1000), Fraction(1, 25)
 COUNTED = tuple(range(40))
-BFRAMES = {"g": "12", "bf": "3", "x264-params": "b-adapt=0:scenecut=0"}
+BFRAMES = {
+    "g": "12",
+    "bf": "3",
+    "x264-params": "b-adapt=0:scenecut=0:qp=18:threads=1:sync-lookahead=0",
+}  # the same bytes each time
 OPEN_GOP = {"g": "12", "bf": "3", "x264-params": "open-gop=1:b-adapt=0:scenecut=0"}
 HEVC = {"x265-params": "keyint=12:bframes=4:open-gop=1:log-level=none"}
 IRREGULAR_MS = tuple(int(t) for t in np.cumsum(np.random.default_rng(0).integers(10, 90, 40)))

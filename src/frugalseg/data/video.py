@@ -107,6 +107,9 @@ class Way:
         self.met: set[int] = set()
         self.end = self.trimmed = 0
         self._lost: set[int] = set()
+        self._order: dict[int, int] = {}  # of each packet decoded: its place in the order of decoding
+        self._inside: set[int] = set()  # times of packets whose frames have not come out yet
+        self._held: list[tuple[int, VideoFrame]] = []  # they lean on a frame that is still inside
         self._path, self._container, self._stream = path, container, stream
         self._start: int | None = None  # time of the keyframe that decoding began at; None: waiting for one
 
@@ -119,6 +122,7 @@ class Way:
         for packet in self._packets():
             if packet.size == 0 and packet.pts is None:  # the end: what the decoder still holds
                 yield from self._whole(self._drained())
+                yield from self._released()
                 return
             if packet.size == 0:  # the frame before is shown on
                 continue
@@ -128,12 +132,15 @@ class Way:
             if self._start is None:
                 self._lost.add(pts)
                 continue
+            self._order[pts] = len(self._order)
+            self._inside.add(pts)
             frames = self._decoded(packet)
             if frames is not None:
                 yield from self._whole(frames)
             else:  # of what came before, the decoder may still hold something
                 self._lost.add(pts)
                 yield from self._whole(self._drained())
+                yield from self._released()
                 self._start = None
                 self._stream.codec_context.flush_buffers()
 
@@ -170,10 +177,31 @@ class Way:
             early = self._start is None or frame.pts < self._start  # before its keyframe: of what came before that
             if frame.is_corrupt:
                 self._start = None
+            self._inside = {pts for pts in self._inside if pts > frame.pts}  # what should have come before never will
+            if frame.is_corrupt:
+                self._forget_since(frame.pts)
             if early or frame.is_corrupt:
                 self._lost.add(frame.pts)
             elif frame.pts not in self._lost:
-                yield frame.pts, frame
+                self._held.append((frame.pts, frame))
+            yield from self._sure()
+
+    def _forget_since(self, damaged: int) -> None:
+        """Give up the held frames that were decoded after a damaged one, though they are shown before it."""
+        after = {pts for pts, _ in self._held if self._order.get(pts, 0) > self._order.get(damaged, 0)}
+        self._lost |= after
+        self._held = [(pts, frame) for pts, frame in self._held if pts not in after]
+
+    def _sure(self) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield the held frames for which everything decoded before them has come out, whole."""
+        first = min((self._order[pts] for pts in self._inside), default=len(self._order))
+        while self._held and self._order.get(self._held[0][0], 0) < first:
+            yield self._held.pop(0)
+
+    def _released(self) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield all held frames, when nothing more comes out."""
+        self._inside.clear()
+        yield from self._sure()
 
     def _decoded(self, packet: "Packet[Any]") -> list[VideoFrame] | None:
         try:

@@ -111,7 +111,7 @@ def test_help_of_a_verb_describes_it_and_gives_an_example(verb: str, capsys: pyt
     ("arguments", "said"),
     [
         (["slect"], "There is no verb 'slect'. Did you mean 'select'?"),
-        (["frobnicate"], "There is no verb 'frobnicate'. Verbs: demo, init, check, plan, adapt"),
+        (["xyzzy"], "There is no verb 'xyzzy'. Verbs: demo, init, check, plan, adapt"),
         (["--verison"], "No such option: --verison (Possible options: --version)"),
         (["adapt", "city", "--methd", "cbst"], "No such option: --methd (Possible options: --method"),
         (["adapt"], "Missing argument 'PROJECT'"),
