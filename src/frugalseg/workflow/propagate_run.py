@@ -115,10 +115,11 @@ def open_tools(folder: Path, plan: Plan) -> Tools:
     if config.method != "warp":
         from frugalseg.models.store import load_model, read_model_info
         from frugalseg.propagation.network import NetworkGuess
+        from frugalseg.training.predict import Predictor
 
         assert plan.checkpoint is not None
         info, network = read_model_info(Path(plan.checkpoint)), load_model(Path(plan.checkpoint))
-        semantic = NetworkGuess(network, (info["input_height"], info["input_width"]))
+        semantic = NetworkGuess(Predictor(network, (info["input_height"], info["input_width"])))
     if config.method == "warp_refine" and has_refiner(folder):
         refiner = load_refiner(folder / REFINER)
     confidence = Confidence.load(folder / CONFIDENCE) if (folder / CONFIDENCE).is_file() else None
