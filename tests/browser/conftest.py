@@ -20,6 +20,7 @@ from frugalseg.core.table import write_records
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.toycity import write_dataset
 from frugalseg.evaluation.surprise import Guess
+from frugalseg.workflow.drawing import draw_selection
 from frugalseg.workflow.project import GUESSES, QUESTIONS, Project, init_project
 
 FRAMES, POINTS = 6, 220
@@ -87,6 +88,7 @@ def build(root: Path, points: int = POINTS) -> World:
     with Stage(project.runs, "select-test", {"target": project.manifest_folder("target")}, {}, ["test"], 0) as stage:
         write_records(stage.folder / QUESTIONS, queries, Query)
         write_records(stage.folder / GUESSES, guesses, Guess)
+        draw_selection(project, queries, stage.folder)
         stage.commit({})
     return World(root / "p", truth)
 

@@ -15,6 +15,7 @@ from frugalseg.core.codec import read_label_png
 from frugalseg.core.records import Answer, Query, Verdict
 from frugalseg.core.table import read_records
 from frugalseg.data.toycity import write_dataset
+from frugalseg.workflow.drawing import drawn
 from frugalseg.workflow.project import Project
 from frugalseg.workflow.rounds import chain, learned_from, own_series
 
@@ -115,7 +116,8 @@ def test_nothing_is_asked_twice_and_a_tenth_is_the_control(project, finished):
     queries = [read_records(run.folder / "questions.parquet", Query) for run in rounds]
     pixels = [(query.key, query.point) for asked in queries for query in asked]
     assert len(pixels) == len(set(pixels)) == 2 * POINTS * FRAMES
-    for asked in queries:
+    for selection, asked in zip(rounds, queries, strict=True):
+        assert set(drawn(opened, selection.folder)) == {query.id for query in asked}
         assert Counter(query.strategy for query in asked) == {"entropy_patches": 72, "random_points": 8}
 
 

@@ -133,7 +133,8 @@ def _serve(
     from frugalseg.web.serve import address, listen, names_of, serve
     from frugalseg.web.site import Site
     from frugalseg.web.watch import Watch
-    from frugalseg.workflow.people import MEDIA, export
+    from frugalseg.workflow.drawing import MEDIA
+    from frugalseg.workflow.people import export
 
     server = listen(host, port)
     here = address(host, server.getsockname()[1])

@@ -6,7 +6,6 @@ Nothing here loads torch: the page is to start in a second.
 import hashlib
 import json
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,22 @@ from frugalseg.annotation import history as told
 from frugalseg.annotation.annotators import Annotators, people_figures
 from frugalseg.annotation.events import canonical
 from frugalseg.annotation.history import History
-from frugalseg.annotation.media import MediaFolder, Renderer
+from frugalseg.annotation.media import MediaFolder
 from frugalseg.annotation.questions import Question, Selection
 from frugalseg.annotation.store import Store
 from frugalseg.core.chance import generator, key_hash
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.errors import ImageFileError, StageOrderError
+from frugalseg.core.errors import StageOrderError
 from frugalseg.core.records import Frame, Manifest, Point, Query, QueryKind
 from frugalseg.core.table import read_records
 from frugalseg.data.labels import LabelReader
 from frugalseg.evaluation.surprise import Guess
+from frugalseg.workflow.drawing import MEDIA, Shown, by_frame, draw, drawn
 from frugalseg.workflow.project import ANNOTATORS, GUESSES, LEDGER, QUESTIONS, Project
 from frugalseg.workflow.round_labels import round_inputs, write_round
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 STORE = "answers.db"  # in the project's folder
-MEDIA = "media"  # beside it: what the questions show
 INSIDE_PX = 5  # a gold question lies at least so far from every other class
 GOLD_TRIES = 40
 
@@ -55,13 +54,17 @@ def prepare(
             f"{selection}: these questions are about whole images, and the page asks about single pixels.\n"
             f"Hand the images out: frugalseg tasks export {project.folder} FOLDER; then: frugalseg tasks import …"
         )
-    media = MediaFolder(project.folder / MEDIA)
-    options.say(f"{run.folder.name}: drawing {len(queries)} questions …")
-    asked, refused = _questions(project.manifest("target"), queries, media, _guesses(selection), {})
-    for reason in refused:
-        options.say(f"left out: {reason}")
-    if not asked:
+    target, media = project.manifest("target"), MediaFolder(project.folder / MEDIA)
+    shown, refused = drawn(project, selection), list[str]()
+    if missing := [query for query in queries if query.id not in shown]:
+        options.say(f"{run.folder.name}: drawing {len(missing)} questions …")
+        more, refused = draw(target, missing, media)
+        shown |= more
+        for reason in refused:
+            options.say(f"left out: {reason}")
+    if not shown:
         raise StageOrderError(f"{selection}: there is nothing to ask; {len(refused)} frame(s) cannot be read.")
+    asked = _questions(target, queries, shown, _guesses(selection), {})
     checks = _gold(project, media, math.ceil(gold * len(asked)))
     return store.add(run.fingerprint, run.folder.name, project.classes, asked + checks, overlap, gold)
 
@@ -155,26 +158,19 @@ def _write(project: Project, selection: Path, folder: Path, histories: Sequence[
 
 
 def _questions(
-    manifest: Manifest, queries: Sequence[Query], media: MediaFolder, guess: Mapping[str, int], truth: Mapping[str, int]
-) -> tuple[list[Question], list[str]]:
-    """Return the questions in the order of their frames, and why frames were left out."""
-    by_key: dict[str, list[Query]] = defaultdict(list)
-    for query in queries:
-        by_key[query.key].append(query)
-    renderer = Renderer(media, manifest.frames)
-    found: list[Question] = []
-    refused: list[str] = []
-    for frame in sorted((f for f in manifest if f.key in by_key), key=lambda f: (f.sequence, f.index, f.key)):
-        try:
-            shown = renderer.render(frame.key, by_key[frame.key])
-        except ImageFileError as error:
-            refused.append(str(error))
-            continue
-        found += [
-            Question(query, (frame.height, frame.width), shown[query.id], truth.get(query.id), guess.get(query.id))
-            for query in by_key[frame.key]
-        ]
-    return found, refused
+    manifest: Manifest,
+    queries: Sequence[Query],
+    shown: Mapping[str, Shown],
+    guess: Mapping[str, int],
+    truth: Mapping[str, int],
+) -> list[Question]:
+    """Return the questions that can be shown, in the order of their frames."""
+    return [
+        Question(query, (frame.height, frame.width), shown[query.id], truth.get(query.id), guess.get(query.id))
+        for frame, asked in by_frame(manifest, queries)
+        for query in asked
+        if query.id in shown
+    ]
 
 
 def _guesses(selection: Path) -> dict[str, int]:
@@ -199,7 +195,8 @@ def _gold(project: Project, media: MediaFolder, count: int) -> list[Question]:
             name = f"gold-{number}"
             queries.append(Query(name, frame.key, QueryKind.POINT, "gold", 0.0, point[0]))
             truth[name] = point[1]
-    return _questions(manifest, queries, media, {}, truth)[0]
+    shown, _ = draw(manifest, queries, media)
+    return _questions(manifest, queries, shown, {}, truth)
 
 
 def _inside(label_HW: NDArray[np.uint8], seed: int, number: int, frame: Frame) -> tuple[Point, int] | None:

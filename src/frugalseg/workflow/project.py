@@ -32,6 +32,7 @@ QUESTIONS = "questions.parquet"  # in a select stage's folder
 IMAGES = "images.parquet"  # beside it, where whole images were chosen: every frame with its score
 MAP = "map.npz"  # beside it, where anchors were fitted: source, target and anchors in a plane
 GUESSES = "guesses.parquet"  # beside it: what the model said of each point before people did
+SHOWN = "shown.json"  # beside it: the files that show each question, in the project's media/
 ANSWERS = "answers.parquet"  # in a label stage's folder
 MASKS = "masks"  # beside it: KEY.png for each image that was labelled as a whole, class ids
 LEDGER = "ledger.json"  # beside it: answers and seconds by kind of question, verdicts, how far they are right

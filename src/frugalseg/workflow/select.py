@@ -24,6 +24,7 @@ from frugalseg.evaluation.surprise import Guess
 from frugalseg.workflow import catalog
 from frugalseg.workflow.asking import Asking
 from frugalseg.workflow.control_slice import ControlConfig, control_points, draw_control, mixed
+from frugalseg.workflow.drawing import draw_selection
 from frugalseg.workflow.project import GUESSES, MODEL, QUESTIONS, Project
 from frugalseg.workflow.rounds import asked_before, labelled_in_full
 from frugalseg.workflow.scoring import views
@@ -124,6 +125,7 @@ def _select(plan: _Plan, folder: Path, options: Options) -> dict[str, Any]:
         queries = mixed(selector.finish(), control)
         write_records(folder / GUESSES, _guesses(queries, shelf, cost.boundary_px), Guess)
     write_records(folder / QUESTIONS, queries, Query)
+    draw_selection(asking.project, queries, folder)
     return {
         "questions": len(queries),
         "frames": len({query.key for query in queries}),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
@@ -14,13 +15,14 @@ from frugalseg.annotation.events import Event
 from frugalseg.core.artifact import Stage
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.codec import read_label_png
-from frugalseg.core.errors import StageOrderError
+from frugalseg.core.errors import ArtifactError, StageOrderError
 from frugalseg.core.records import Answer, Point, Provenance, Query, QueryKind
 from frugalseg.core.table import read_records, write_records
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.toycity import write_dataset
+from frugalseg.workflow.drawing import draw_selection
 from frugalseg.workflow.people import GUESSES, Guess, export, open_store, prepare, waiting
-from frugalseg.workflow.project import QUESTIONS, Project, init_project
+from frugalseg.workflow.project import QUESTIONS, SHOWN, Project, init_project
 from frugalseg.workflow.stage import Options
 
 QUIET = Options(quiet=True)
@@ -81,6 +83,31 @@ def test_questions_are_drawn_once_with_guesses_and_gold_from_validation(project,
     assert first["guess"] == 3
     assert (project.folder / "media" / first["media"]["lens"]["name"]).is_file()
     assert prepare(project, selection, store, 0.0, 0.5, QUIET) == known
+
+
+def test_what_was_drawn_at_selection_is_shown_and_only_what_is_gone_is_drawn_again(
+    project, selection, store, capsys
+) -> None:
+    queries = read_records(selection / QUESTIONS, Query)
+    draw_selection(project, queries, selection)
+    shown = json.loads((selection / SHOWN).read_text())
+    assert set(shown) == {query.id for query in queries}
+    lenses = {query: project.folder / "media" / what["lens"]["name"] for query, what in shown.items()}
+    lenses["q1"].unlink()
+    frames = {query.key for query in queries if query.id != "q1"} - {queries[1].key}
+    for frame in project.manifest("target"):
+        if frame.key in frames:
+            Path(frame.image).unlink()  # never looked at again
+    known = prepare(project, selection, store, 0.0, 0.0, Options())
+    assert capsys.readouterr().err == f"{selection.name}: drawing 1 questions …\n"
+    assert {history.query for history in store.histories(known)} == set(shown)
+    assert lenses["q1"].is_file()
+
+
+def test_a_damaged_note_of_what_is_shown_says_what_to_do(project, selection, store) -> None:
+    (selection / SHOWN).write_text('{"q0": {"window": 3}}')
+    with pytest.raises(ArtifactError, match="Remove this file; they are then drawn anew"):
+        prepare(project, selection, store, 0.0, 0.0, QUIET)
 
 
 def test_answers_become_a_stage_and_the_same_answers_the_same_one(project, selection, store) -> None:

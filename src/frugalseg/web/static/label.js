@@ -193,7 +193,7 @@ class Page {
     const state = refused || this.outbox.trouble ? "refused" : saving || local ? "local" : "saved";
     const said = {
       refused: this.outbox.trouble ?? `${refused} refused by the server`,
-      local: `${saving + local} on this machine, not yet on the server`,
+      local: `${local} on this machine, not yet on the server${saving ? `, ${saving} being saved` : ""}`,
       saved: "all on the server",
     };
     $(".dot").dataset.state = state;
