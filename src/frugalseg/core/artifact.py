@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, Any
 
 import frugalseg
-from frugalseg.core.errors import ArtifactError
+from frugalseg.core.errors import ArtifactError, BusyError
 from frugalseg.core.files import TEMPORARY, file_hash, sync_folder, write_atomic
 from frugalseg.core.runs import RUN_JSON, RunInfo, find_done, list_runs
 
@@ -73,7 +73,8 @@ class Stage:
     """A stage at work. Use as a context manager; what is not committed stays for the next attempt.
 
     Raises:
-        ArtifactError: an input is missing, or another process works on the same stage.
+        ArtifactError: an input is missing.
+        BusyError: another process works on the same stage.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Stage:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             lock.close()
-            raise ArtifactError(f"{self.folder}: process {owner} is at work here. Wait for it, or stop it.") from error
+            raise BusyError(f"{self.folder}: process {owner} is at work here. Wait for it, or stop it.") from error
         except FileNotFoundError:
             pass
         lock.close()

@@ -93,6 +93,10 @@ class ArtifactError(FrugalsegError):
     """A stage's folder is missing, unfinished, or not what its hash says."""
 
 
+class BusyError(ArtifactError):
+    """Another process works on the same stage."""
+
+
 class StageOrderError(ArtifactError):
     """A stage needs another one to have run before it."""
 

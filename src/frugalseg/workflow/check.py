@@ -76,6 +76,8 @@ def check(project: Project, quarantine: bool, options: Options) -> CheckResult:
 def check_stage(project: Project, domain: str, options: Options) -> NDArray[np.int64]:
     """Read every label of `domain` once; return the labelled pixels of each class. Done once for the same files.
 
+    Trainings that begin at the same time wait for the first one's check.
+
     Raises:
         DataProblems: listing every missing, unreadable or mismatched label.
     """
@@ -88,7 +90,7 @@ def check_stage(project: Project, domain: str, options: Options) -> NDArray[np.i
         return {"pixels": summarise(domain, manifest, facts, project.classes).pixels_C.tolist()}
 
     inputs = {domain: project.manifest_folder(domain), "classes": project.folder / "classes.toml"}
-    result = run_stage(project, f"check-{domain}", inputs, {"files": files_state(manifest)}, work, options)
+    result = run_stage(project, f"check-{domain}", inputs, {"files": files_state(manifest)}, work, options, wait=True)
     return np.array(result.found["pixels"], np.int64)
 
 

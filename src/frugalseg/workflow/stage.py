@@ -1,14 +1,18 @@
 """How every stage runs: begin a folder, do the work, commit; a stage that is done already is not done again."""
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from frugalseg.core.artifact import Stage
+from frugalseg.core.errors import BusyError
 from frugalseg.data.quarantine import QUARANTINE
 from frugalseg.workflow.project import DOMAINS, Project
+
+POLL_S = 0.2  # between looks at what another process is doing
 
 
 @dataclass(frozen=True)
@@ -53,25 +57,34 @@ def run_stage(
     work: Callable[[Path], dict[str, Any]],
     options: Options,
     seed: int = 0,
+    wait: bool = False,
 ) -> StageResult:
     """Run `work(folder)` for these inputs and settings, or return what an earlier run of the same found.
 
-    `work` may be killed and called again on the same folder: it goes on from what it finds there.
+    `work` may be killed and called again on the same folder: it goes on from what it finds there. With `wait`, what
+    another process is doing already is waited for.
 
     Raises:
-        ArtifactError: an input is missing, or another process works on the same stage.
+        ArtifactError: an input is missing.
+        BusyError: another process works on the same stage.
     """
     project.runs.mkdir(parents=True, exist_ok=True)
     stage = Stage(project.runs, name, inputs, config, sys.argv, seed)
-    done = stage.done()
-    if done:
-        options.say(f"{done.folder.name}: done before.")
-        return StageResult(name, done.folder, done.extra, done_before=True)
-    _say_quarantined(project, inputs)
-    with stage:
-        finished = stage.commit(work(stage.folder))
-    options.say(f"{finished.folder.name}: done in {finished.wall_s:.0f} s.")
-    return StageResult(name, finished.folder, finished.extra)
+    if stage.done() is None:
+        _say_quarantined(project, inputs)
+    while (done := stage.done()) is None:
+        try:
+            with stage:
+                finished = stage.commit(work(stage.folder))
+        except BusyError:
+            if not wait:
+                raise
+            time.sleep(POLL_S)
+        else:
+            options.say(f"{finished.folder.name}: done in {finished.wall_s:.0f} s.")
+            return StageResult(name, finished.folder, finished.extra)
+    options.say(f"{done.folder.name}: done before.")
+    return StageResult(name, done.folder, done.extra, done_before=True)
 
 
 def _say_quarantined(project: Project, inputs: dict[str, Path]) -> None:

@@ -5,6 +5,9 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from frugalseg.cli.main import run
 from frugalseg.core.errors import DataProblems, LabelShapeError, UnknownIdError
 from frugalseg.workflow.check import check_stage
 from frugalseg.workflow.project import Project
+from frugalseg.workflow.scan import look_at
 from frugalseg.workflow.stage import Options
 
 
@@ -272,3 +276,21 @@ def test_training_looks_again_when_a_label_was_edited(start, slips, world: Path)
 def test_check_does_not_load_torch() -> None:
     code = "import sys, frugalseg.workflow.check; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_trainings_that_begin_together_share_one_check_of_the_labels(start, monkeypatch) -> None:
+    project, looks, begun = Project.open(start()), [], threading.Event()
+
+    def look_slowly(*arguments, **options):
+        looks.append(arguments[0])
+        begun.set()
+        time.sleep(0.5)
+        return look_at(*arguments, **options)
+
+    monkeypatch.setattr("frugalseg.workflow.check.look_at", look_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(check_stage, project, "source", Options(quiet=True))
+        begun.wait()
+        second = pool.submit(check_stage, project, "source", Options(quiet=True))
+        assert first.result().tolist() == second.result().tolist()
+    assert looks == ["source"]
