@@ -10,7 +10,7 @@ from torch import Tensor
 from frugalseg.acquisition.view import MARGIN, SECOND, Asked
 from frugalseg.core.records import Frame, Point
 from frugalseg.models.network import Outputs
-from frugalseg.workflow.scoring import Scorer, margin
+from frugalseg.workflow.scoring import Scorer, margin, top_two
 
 
 class Looks(torch.nn.Module):
@@ -69,6 +69,17 @@ def test_what_was_asked_is_passed_on() -> None:
 
 def test_the_margin_by_hand() -> None:
     prob = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8], [0.4, 0.4, 0.2]])
-    found = margin(prob.log().T[:, None] + 3)
+    logits = prob.log().T[:, None] + 3
+    found = margin(logits, *top_two(logits)[1:])
     assert found[0].tolist() == pytest.approx([0.2, 0.7, 0.0], abs=1e-6)
-    assert margin(torch.zeros(1, 2, 2)).tolist() == [[1, 1], [1, 1]]
+    one = torch.zeros(1, 2, 2)
+    assert margin(one, *top_two(one)[1:]).tolist() == [[1, 1], [1, 1]]
+
+
+def test_the_best_two_classes_are_those_of_a_sort() -> None:
+    logits = torch.randn(19, 31, 17, generator=torch.Generator().manual_seed(0)).round(decimals=1)
+    found, first, second = top_two(logits)
+    by_value = logits.sort(dim=0, descending=True, stable=True)  # of equals the first class is the best
+    assert torch.equal(found, by_value.indices[0].to(torch.uint8))
+    assert torch.equal(first, by_value.values[0]) and torch.equal(second, by_value.values[1])
+    assert (first == second).any(), "ties were tried"
