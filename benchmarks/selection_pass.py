@@ -8,7 +8,7 @@ the bare pass for `deeplabv3plus:resnet50` at 1024x512; memory is flat in the nu
 Bare: read each frame from disk, predict logits at the frame's own size, take the argmax. Selection: the product's own
 `Scorer.views` with what the strategy needs, `see` of every frame, `finish`. Both sides take turns frame block by frame
 block in one process, so that what else runs on the machine slows both. A strategy that needs a second look
-(`expected_gain` unless `disagreement=0`) pays for it: that is in the ratio.
+(`expected_gain` with `disagreement` above 0) pays for it: that is in the ratio.
 """
 
 import argparse

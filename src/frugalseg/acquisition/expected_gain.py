@@ -4,7 +4,8 @@ The value of asking about a pixel is
 
     doubt^sharpness x answerable / seconds
 
-* doubt = 1 - margin (1 - d [two looks disagree]): how probable it is that the answer differs from the prediction;
+* doubt = 1 - margin (1 - d [two looks disagree]): how probable it is that the answer differs from the prediction. The
+  second look costs half as much as the first, and nothing has shown yet that it pays: d = 0 leaves it out;
 * answerable = 1 - ambiguous_rate e and seconds = point_s + (boundary_point_s - point_s) e, with e the probability that
   the pixel lies at a true edge, from its distance to the nearest predicted one; lower around past ambiguous answers.
 
@@ -45,7 +46,7 @@ class ExpectedGainConfig(Config):
         0.5, ge=0, description="exponent of the doubt; 0 = all pixels alike, large = most doubtful"
     )
     disagreement: float = Field(
-        0.5, ge=0, le=1, description="doubt where a mirrored, coarser look predicts otherwise; 0 = no second look"
+        0.0, ge=0, le=1, description="doubt where a mirrored, coarser look predicts otherwise; 0 = no second look"
     )
     explore: float = Field(0.2, ge=0, le=1, description="share of a class's questions that is uniform over the class")
     class_balance: float = Field(

@@ -11,7 +11,7 @@ from frugalseg.acquisition.expected_gain import (
     seconds,
 )
 from frugalseg.acquisition.maps import edge_distance
-from frugalseg.acquisition.view import Asked, FrameView
+from frugalseg.acquisition.view import MARGIN, SECOND, Asked, FrameView
 from frugalseg.core.chance import generator
 from frugalseg.core.cost import Budget, CostModel
 from frugalseg.core.records import Point, Verdict
@@ -69,8 +69,10 @@ def test_class_shares_by_hand():
 def test_the_value_is_their_product_and_quotient():
     looked = view([[0.75, 0.75, 0.75]], [[0, 0, 1]], second=[[0, 1, 1]])
     selector = ExpectedGain(
-        ExpectedGainConfig(edge_fade_px=1.0), Budget.parse("1point"), 1, CostModel(boundary_px=0), 0
+        ExpectedGainConfig(edge_fade_px=1.0, disagreement=0.5), Budget.parse("1point"), 1, CostModel(boundary_px=0), 0
     )
+    assert selector.needs == {MARGIN, SECOND}
+    assert ExpectedGain(ExpectedGainConfig(), Budget.parse("1point"), 1, CostModel(), 0).needs == {MARGIN}
     value = selector.value(looked, edge_distance(looked.prediction_HW))
     at_edge = np.exp(-1)
     for column, (doubted, edge) in enumerate([(0.25, np.exp(-2)), (0.625, at_edge), (0.25, at_edge)]):
