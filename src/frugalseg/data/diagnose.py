@@ -7,12 +7,20 @@ from functools import cached_property
 from pathlib import Path
 
 from frugalseg.core.classes import ClassSet
+from frugalseg.core.errors import DataError, ImageFileError, LabelShapeError, MissingPairError, UnknownIdError
 from frugalseg.core.records import Frame, Manifest
 from frugalseg.data import causes
 from frugalseg.data.facts import FrameFacts, size_of
 from frugalseg.data.findings import Finding, Kind, split_message
 from frugalseg.data.workers import LIMITS
 
+ERRORS: dict[Kind, type[DataError]] = {
+    Kind.MISSING: MissingPairError,
+    Kind.SIZE: LabelShapeError,
+    Kind.MASK: LabelShapeError,
+    Kind.IDS: UnknownIdError,
+    Kind.CLASSES: MissingPairError,
+}
 INIT = "Run `frugalseg init PROJECT` again, which lists the files afresh."
 
 
@@ -36,6 +44,11 @@ def diagnose(manifest: Manifest, facts: Sequence[FrameFacts], project: ClassSet,
     found += view.of_the_set(found)
     order = list(Kind)
     return sorted(found, key=lambda finding: order.index(finding.kind))
+
+
+def as_error(finding: Finding) -> DataError:
+    """Return the error that says of a finding what stops a training."""
+    return ERRORS.get(finding.kind, ImageFileError)(finding.text)
 
 
 @dataclass(frozen=True)

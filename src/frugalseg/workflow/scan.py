@@ -5,31 +5,16 @@ import os
 from dataclasses import dataclass, replace
 
 from frugalseg.core.classes import ClassSet
-from frugalseg.core.errors import (
-    DataError,
-    DataProblems,
-    ImageFileError,
-    LabelShapeError,
-    MissingPairError,
-    UnknownIdError,
-)
+from frugalseg.core.errors import DataProblems
 from frugalseg.core.records import Manifest
-from frugalseg.data.diagnose import diagnose
+from frugalseg.data.diagnose import as_error, diagnose
 from frugalseg.data.facts import FrameFacts, Inspector
-from frugalseg.data.findings import Finding, Kind
+from frugalseg.data.findings import Finding
 from frugalseg.data.remarks import Twins
 from frugalseg.data.summary import Summary
 from frugalseg.data.workers import each
 from frugalseg.workflow.progress import Counter
 from frugalseg.workflow.stage import Options
-
-ERRORS: dict[Kind, type[DataError]] = {
-    Kind.MISSING: MissingPairError,
-    Kind.SIZE: LabelShapeError,
-    Kind.MASK: LabelShapeError,
-    Kind.IDS: UnknownIdError,
-    Kind.CLASSES: MissingPairError,
-}
 
 
 @dataclass(frozen=True)
@@ -64,7 +49,7 @@ def refuse(name: str, manifest: Manifest, facts: list[FrameFacts], project: Clas
     """
     found = diagnose(replace(manifest, refused=()), facts, project, need_labels=True)
     if found:
-        raise DataProblems([_error(finding) for finding in found], name)
+        raise DataProblems([as_error(finding) for finding in found], name)
 
 
 def files_state(manifest: Manifest) -> str:
@@ -84,7 +69,3 @@ def _state(path: str | None) -> str:
     except (OSError, ValueError):
         return "gone;"
     return f"{state.st_size},{state.st_mtime_ns};"
-
-
-def _error(finding: Finding) -> DataError:
-    return ERRORS.get(finding.kind, ImageFileError)(finding.text)

@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 from frugalseg.core.classes import IGNORE, ClassSet
 from frugalseg.core.errors import DataError, DataProblems, ImageFileError, MissingPairError, ReaderError
 from frugalseg.core.files import read_regular, write_atomic
-from frugalseg.core.records import Frame
+from frugalseg.core.records import Frame, Manifest
+from frugalseg.data.diagnose import as_error, diagnose
+from frugalseg.data.facts import FrameFacts, Inspector
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.listing import LABEL_SUFFIXES, list_files
+from frugalseg.data.workers import each
 
 IMAGES, LABELS, CLASSES, MINUTES = "images", "labels", "classes.toml", "minutes.csv"
 HEADER = ["key", "minutes"]
@@ -44,14 +47,11 @@ class Returned:
         """Yield each frame's key and mask (class ids of the project), one in memory at a time.
 
         Raises:
-            DataError: a label does not fit, or no pixel of it has a class of the project.
+            DataError: a label was changed since it was checked, and no longer fits.
         """
         reader = LabelReader(self.classes, project)
         for frame in self.frames:
-            mask_HW = reader.read(frame)
-            if (mask_HW == IGNORE).all():
-                raise ImageFileError(f"{frame.label}: no pixel has a class. Finish the label, or remove the file.")
-            yield frame.key, mask_HW
+            yield frame.key, reader.read(frame)
 
 
 class FolderFormat:
@@ -118,14 +118,25 @@ class FolderFormat:
         classes = ClassSet.from_toml(own) if own.is_file() else numbered(project)
         missing = tuple(sorted(by_key.keys() - set(back)))
         problems += [*slips, *unknown]
-        for frame in found:
-            try:
-                list(Returned((frame,), classes, {}, ()).masks(project))
-            except DataError as error:
-                problems.append(error)
+        problems += _damage(Manifest(str(folder), found, classes), project)
         if problems:
             raise DataProblems(problems, str(folder))
         return Returned(found, classes, seconds, missing)
+
+
+def _damage(labels: Manifest, project: ClassSet) -> list[DataError]:
+    """Return what is wrong with the label files, which are opened in processes of their own."""
+    facts = [FrameFacts(died=True)] * len(labels)
+    for position, found in each(Inspector(labels.classes, project, images=False), labels.frames):
+        facts[position] = found or facts[position]
+    wrong = diagnose(labels, facts, project, need_labels=True)
+    told = {finding.key for finding in wrong}
+    empty = [
+        ImageFileError(f"{frame.label}: no pixel has a class. Finish the label, or remove the file.")
+        for frame, fact in zip(labels, facts, strict=True)
+        if frame.key not in told and fact.label is not None and not fact.label.class_pixels.any()
+    ]
+    return [*map(as_error, wrong), *empty]
 
 
 def numbered(classes: ClassSet) -> ClassSet:
