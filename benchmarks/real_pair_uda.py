@@ -43,7 +43,8 @@ def main() -> None:
     )  # fmt: skip
     result = uda(project, asked, Options())
     table = (result.where / "bench.md").read_text()
-    publish("\n".join([table, "", *how(__file__, time.monotonic() - began_s), ""]), options.out, "real_pair_uda")
+    text = "\n".join([table, "", *how(__file__, time.monotonic() - began_s), ""])
+    publish(text, options.out, f"real_pair_uda_{options.steps}")
     if result.found["failed"]:
         sys.exit("\n".join(f"{name}: {why}" for name, why in result.found["failed"].items()))
 
