@@ -41,9 +41,10 @@ def table(project) -> list[str]:
 
     config = project.stage_config("method", "cbst_sp", None, [])
     assert isinstance(config, SelfTrainingConfig)
-    counted = {}
+    counted, frames = {}, {}
     for domain in ("source", "target"):
         manifest = project.manifest(domain)
+        frames[domain] = len(manifest)
         reader = LabelReader(manifest.classes, project.classes)
         grid_hw = (config.height // STRIDE, config.width // STRIDE)
         counted[domain] = SpatialCounts(len(project.classes), grid_hw)
@@ -52,7 +53,7 @@ def table(project) -> list[str]:
     source_Chw, target_Chw = (counted[domain].prior(config.prior_sigma) for domain in ("source", "target"))
     pixels_Chw = counted["target"].counts
     lines = [
-        f"# Spatial priors of {len(project.manifest('source'))} source frames, on {len(project.manifest('target'))} of the target",
+        f"# Spatial priors of {frames['source']} source frames, on {frames['target']} of the target",
         "",
         f"*Faint*: share of the class's target pixels where the source's prior is below {FAINT:.0%} of its maximum.",
         "*Likeness*: correlation of the two domains' priors over the frame.",
