@@ -18,6 +18,7 @@ from frugalseg.propagation.motion import Picture
 from frugalseg.propagation.refine import RefineConfig, save_refiner
 from frugalseg.propagation.spread import SpreadConfig, Tools
 from frugalseg.propagation.train_refine import Pair, make_cycles, train_refiner
+from frugalseg.propagation.warp import WINDOW_PX
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_run import ACCEPT, CONFIDENCE, REFINER, LabelSource, shots
 from frugalseg.workflow.stage import Options
@@ -82,7 +83,7 @@ def learn_refiner(
     """
     assert tools.semantic is not None
     semantic, refine = tools.semantic, config.part(RefineConfig)
-    inpaint = InpaintConfig(tau=config.tau)
+    inpaint = InpaintConfig(tau=config.tau, window_px=WINDOW_PX, recursion=config.recursion)  # as labels are spread
     pairs: list[Pair] = []
     for pictures, labels, place in windows(runs, source, refine.longest_cycle, None):
         own = {place: labels[place]}
