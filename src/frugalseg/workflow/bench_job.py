@@ -11,6 +11,7 @@ from typing import Any
 from frugalseg.core.artifact import Stage
 from frugalseg.core.errors import ArtifactError
 from frugalseg.core.runs import RunInfo
+from frugalseg.workflow.bench_jobs import Kind
 from frugalseg.workflow.choose_model import judge_stage
 from frugalseg.workflow.evaluate import evaluate_stage
 from frugalseg.workflow.label import label, label_nothing
@@ -192,3 +193,8 @@ def _models(training: Path) -> list[Path]:
     """Return the folders that hold the networks of a training, in the order they came about."""
     kept = [path for path in (training / NETWORKS).glob("*") if path.is_dir()]
     return [*sorted(kept, key=lambda path: (len(path.name), path.name)), training]
+
+
+TRAININGS: Kind[Job, Done] = Kind(
+    "frugalseg.workflow.bench_worker", work, done, lambda stages: f"mIoU {stages.evaluations[-1].extra['miou']:.3f}"
+)

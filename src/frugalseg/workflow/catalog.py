@@ -274,6 +274,11 @@ BENCHES = {
         "ours",
         "frugalseg.workflow.bench_uda:uda",
     ),
+    "propagation": Entry(
+        "labels carried through labelled video: motion alone, a network alone, warp_inpaint and warp_refine over k",
+        "Ganeshan et al., ICCV 2021, figures 4 and 5; split into halves ours",
+        "frugalseg.workflow.bench_propagation:propagation",
+    ),
     "self_training_grid": Entry(
         "self-training's first share of pseudo-labels and its growth, scored after every round",
         "Zou et al., ECCV 2018, figure 5",
