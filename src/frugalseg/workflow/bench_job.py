@@ -41,8 +41,9 @@ class Ask:
 class Job:
     """One training in a seed's copy of the project.
 
-    It waits for `after`, a job of the same seed, and starts from its network unless `afresh`. With `ask`, that network
-    asks first, and the training learns from the answers.
+    It waits for `after`, a job of the same seed, and starts from its network unless `afresh`; without it from that of
+    the stage's folder `origin`, if there is one. With `ask`, that network asks first, and the training learns from the
+    answers.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Job:
     judge: bool = False
     afresh: bool = False
     ask: Ask | None = None
+    origin: str | None = None
 
     @property
     def title(self) -> str:
@@ -138,6 +140,8 @@ def _train(project: Project, job: Job, start: Path | None, answers: Path | None,
 
 
 def _start(project: Project, job: Job) -> Path | None:
+    if job.after is None and job.origin is not None:
+        return Path(job.origin)
     if job.after is None or job.afresh:
         return None
     start = _training(project, job.after)

@@ -88,13 +88,14 @@ def _jobs(
     seed, jobs = bench.seeds[0], []
     folds = halves(half.learned, bench.folds, config.gap, "parts")
     for name, cut in ((f"part-{part}", half), *((f"part-{part}-fold-{n}", fold) for n, fold in enumerate(folds))):
-        copy = _copy(project, seed, f"propagation-{name}", video, cut, model)
-        jobs.append(Job(f"guess/{name}", BASELINE, seed, str(copy.folder), ("start=checkpoint", f"seed={seed}")))
+        copy, start = _copy(project, seed, f"propagation-{name}", video, cut, model)
+        settings = ("start=checkpoint", f"seed={seed}")
+        jobs.append(Job(f"guess/{name}", BASELINE, seed, str(copy), settings, origin=str(start)))
     return jobs
 
 
-def _copy(project: Project, seed: int, name: str, video: Manifest, cut: Half, model: Path) -> Project:
-    """Return the project's copy that starts from the network and knows, with labels, what it may learn from alone."""
+def _copy(project: Project, seed: int, name: str, video: Manifest, cut: Half, model: Path) -> tuple[Path, Path]:
+    """Return the project's copy that knows, with labels, what it may learn from alone, and the stage it starts from."""
     copy = seed_project(project, seed, name)
     learned, scored = _labelled(video, cut.learned), _labelled(video, cut.scored)
     if not learned.frames or not scored.frames:
@@ -108,9 +109,7 @@ def _copy(project: Project, seed: int, name: str, video: Manifest, cut: Half, mo
     given, _ = checkpoint_settings(model)
     settings = copy.settings.model_copy(update=given)
     write_atomic(copy.folder / "project.toml", to_toml(settings).encode())
-    opened = Project.open(copy.folder)
-    import_model(opened, Options(quiet=True))
-    return opened
+    return copy.folder, import_model(Project.open(copy.folder), Options(quiet=True)).where
 
 
 def _labelled(video: Manifest, runs: Sequence[Run]) -> Manifest:
