@@ -168,9 +168,9 @@ class ReportData:
 
     `created` is a date as text (the report itself has no clock), `budget` the budget as the user wrote it, `notes`
     are caveats printed under the headline. `reliability` and `coarse` are by model name; `drift` as the last step's
-    network sees it; `left_out` are sections that the stages gave no material for, each with the reason; `slice` compares
-    chosen questions with the random ones hidden among them, `forecast` is a sentence about the next hour, `answered` is about
-    the people who answered; None where answers were simulated.
+    network sees it; `left_out` are sections that the stages gave no material for, each with the reason; `slice`
+    compares chosen questions with the random ones hidden among them, `forecast` is a sentence about the next hour,
+    `answered` is about the people who answered; None where answers were simulated.
 
     Raises:
         DataError: a model scored over another number of classes, or two models of one name.
