@@ -140,7 +140,8 @@ def frame_panels(frame: CarriedFrame, classes: ClassSet) -> FramePanels:
             panels.append(Panel("errors", uri, f"wrong pixels of {name} in frame {key}"))
     if frame.origin_HW is not None:
         uri = pictures.overlay_uri(frame.image, frame.origin_HW, ORIGIN_COLORS, SIDE)
-        panels.append(Panel("where from", uri, f"where the label of frame {key} comes from"))
+        whose = list(frame.labels)[-1] if len(frame.labels) > 1 else ""  # of several labels the last one's
+        panels.append(Panel("where from", uri, f"where the label of frame {key} comes from", whose))
     if frame.confidence_01_HW is not None:
         mean = float(frame.confidence_01_HW.mean())
         uri = pictures.entropy_uri(1 - frame.confidence_01_HW, SIDE)
