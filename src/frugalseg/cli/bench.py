@@ -2,13 +2,16 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from frugalseg.cli.options import DryRun, Json, ProjectFolder, Quiet, Settings, model_folder, options
 from frugalseg.cli.output import Table, logs_on_stderr, show_stage
 from frugalseg.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from frugalseg.workflow.stage import StageResult
 
 EXAMPLES = (
     "frugalseg bench uda city --seeds 0,1,2 --jobs 2",
@@ -128,6 +131,10 @@ def command(
             checkpoint=None if checkpoint is None else model_folder(checkpoint),
         )
         result = run(Project.open(project), asked, options(dry_run=dry_run, quiet=quiet))
+    _show(result, project, as_json)
+
+
+def _show(result: "StageResult", project: Path, as_json: bool) -> None:
     if result.folder is None:
         show_stage(result, as_json)
         return
