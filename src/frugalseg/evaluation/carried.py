@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from frugalseg.core.arrays import check_npz
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import ArtifactError, DataError
 from frugalseg.core.table import read_records, write_records
@@ -142,8 +143,12 @@ class CarriedCounts:
             ArtifactError: it is missing, damaged, or does not fit together.
         """
         matrices, cases = Confusions.load(folder / MATRICES), read_records(folder / CASES, CarriedCase)
-        with np.load(folder / ORIGINS, allow_pickle=False) as data:
-            origins = data["origins"]
+        try:
+            check_npz(folder / ORIGINS)
+            with np.load(folder / ORIGINS, allow_pickle=False) as data:
+                origins = data["origins"]
+        except (OSError, ValueError, KeyError) as error:
+            raise ArtifactError(f"{folder / ORIGINS}: damaged ({error}). Run the comparison again.") from error
         if [case.name for case in cases] != list(matrices.keys):
             raise ArtifactError(
                 f"{folder}: {CASES} and {MATRICES} are about different cases. Run the comparison again."

@@ -1,11 +1,13 @@
 """Counts of carried labels: Ignore as a class and as a miss, blocks, and gains by hand."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import ArtifactError, DataError, UnknownIdError
-from frugalseg.evaluation.carried import CASES, CarriedCase, CarriedCounts, gain, mean_over, merged
+from frugalseg.evaluation.carried import CASES, ORIGINS, CarriedCase, CarriedCounts, gain, mean_over, merged
 from frugalseg.evaluation.confusion import confusion, scores
 
 WARP, NETWORK = 0, 1
@@ -104,7 +106,11 @@ def test_what_is_saved_is_read_back(tmp_path) -> None:
     again = CarriedCounts.load(tmp_path)
     assert again.cases == counts.cases and again.miou(2) == counts.miou(2)
     assert (again.origins == counts.origins).all() and again.classes == 3
-    counted((case(5), row(0), row(0))).save(tmp_path / "..")
-    (tmp_path / CASES).write_bytes((tmp_path / ".." / CASES).read_bytes())
+    (tmp_path / "other").mkdir()
+    counted((case(5), row(0), row(0))).save(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / CASES, tmp_path)
     with pytest.raises(ArtifactError, match="different cases"):
+        CarriedCounts.load(tmp_path)
+    (tmp_path / ORIGINS).write_bytes(b"no archive")
+    with pytest.raises(ArtifactError, match="damaged"):
         CarriedCounts.load(tmp_path)
