@@ -197,14 +197,14 @@ class Plan:
         return str(read_model_info(model)["network"])
 
     def _row(self, row: Row, found: Mapping[Unit, RunInfo | str]) -> CarriedRow:
-        runs, failed = [], dict[str, str]()
+        runs = []
         mine = {unit: run for unit, run in found.items() if unit.name == row.name}
         for seed in self._seeds(row):
             of_seed = [run for unit, run in mine.items() if unit.seed == seed]
             parts = [CarriedCounts.load(run.folder) for run in of_seed if isinstance(run, RunInfo)]
             if len(parts) == self._config.parts:
                 runs.append(merged(parts))
-            failed |= {f"part {u.part}, seed {seed}": run for u, run in mine.items() if isinstance(run, str)}
+        failed = {f"part {u.part}, seed {u.seed}": run for u, run in mine.items() if isinstance(run, str)}
         told = [run.extra for run in mine.values() if isinstance(run, RunInfo)]
         means = {
             name: statistics.fmean(one[name] for one in told) if told else 0.0 for name in ("learning_s", "scoring_s")

@@ -33,7 +33,12 @@ from frugalseg.workflow.stage import Options, run_stage
 
 MOTION, SEMANTIC_ONLY, INPAINT, REFINE = "warp", "semantic", "warp_inpaint", "warp_refine"
 METHODS = (MOTION, SEMANTIC_ONLY, INPAINT, REFINE)
-OVERRIDES = {MOTION: ("method=warp",), SEMANTIC_ONLY: ("method=warp_inpaint",)}
+OVERRIDES = {
+    MOTION: ("method=warp",),
+    SEMANTIC_ONLY: ("method=warp_inpaint", "recursion=composed"),  # for the network; what is carried is thrown away
+    INPAINT: ("method=warp_inpaint",),
+    REFINE: ("method=warp_refine",),
+}
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,8 @@ class Unit:
     @property
     def config(self) -> BenchPropagationConfig:
         """Its settings."""
-        method = (f"method={self.method}",) if self.method in (INPAINT, REFINE) else OVERRIDES[self.method]
         fixed = ("anchors=1", "calibration_frames=0", f"seed={self.seed}")
-        return load_config(BenchPropagationConfig, None, (*self.overrides, *method, *fixed))
+        return load_config(BenchPropagationConfig, None, (*self.overrides, *OVERRIDES[self.method], *fixed))
 
     @property
     def half(self) -> Half:

@@ -162,10 +162,10 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
     if failed:
         texts = [f"{runs[number].frames[0].key} …: {why}" for number, why in failed.items()]
         raise DataError(f"{len(failed)} of {len(numbers)} stretches failed:\n  " + "\n  ".join(texts))
+    rate = (_count(folder, numbers) - done_before) / max(1e-9, time.monotonic() - spread_s)
     made = list({row["key"]: row for number in numbers for row in read_rows(folder, number) if "key" in row}.values())
     found = _summary(folder, runs, numbers, made, labelled, options)
     write_spread_page(folder, manifest, plan, runs, made, found)
-    rate = (_count(folder, numbers) - done_before) / max(1e-9, time.monotonic() - spread_s)
     return {**found, "frames_per_s": round(rate, 2), "seconds": round(time.monotonic() - began_s, 1)}
 
 

@@ -74,7 +74,7 @@ def test_every_row_is_scored_on_the_same_cases_of_both_halves(project: Project) 
     assert set(warp["class_iou"]) == {*CLASSES.names, "Ignore"}
 
 
-def test_nothing_scored_is_learned_from(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_scored_is_learned_from(project: Project) -> None:
     seen: list[str] = []
     units = stages(project, "propagation-warp_refine")
     assert len(units) == 2 * 2 * 2  # parts, seeds, τ
