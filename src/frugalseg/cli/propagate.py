@@ -43,6 +43,15 @@ Anchors = Annotated[
 Checkpoint = Annotated[
     Path | None, typer.Option("--checkpoint", metavar="MODEL", help="the network that guesses; not for warp")
 ]
+Unseen = Annotated[
+    Path | None,
+    typer.Option(
+        "--unseen",
+        metavar="MODEL|FILE",
+        help="warp_refine: what guesses while it learns: a network that has not learned from these labels, or a CSV "
+        "file (key, model) that names one for each labelled frame; default: --checkpoint's",
+    ),
+]
 
 
 def command(
@@ -54,6 +63,7 @@ def command(
     anchors: Anchors = None,
     quality: Annotated[bool, typer.Option("--quality", help="better far away from labels, slower")] = False,
     checkpoint: Checkpoint = None,
+    unseen: Unseen = None,
     jobs: Annotated[int, typer.Option("--jobs", min=0, help="processes, one stretch of video each")] = 2,
     config: ConfigFile = None,
     settings: Settings = None,
@@ -75,7 +85,7 @@ def command(
             raise ConfigError(
                 f"{video} is a project: it has its classes, and a stage for the labels; no --out, --classes."
             )
-        _in_project(Path(video), labels, checkpoint, jobs, chosen, as_json)
+        _in_project(Path(video), labels, checkpoint, unseen, jobs, chosen, as_json)
         return
     if out is None:
         raise ConfigError(f"{video} is no project: say where the labels go with --out DIR.")
@@ -85,12 +95,18 @@ def command(
 
         model = None if checkpoint is None else model_folder(checkpoint)
         meaning = None if classes is None else class_sets.find(classes)
-        found = propagate_video(video, labels, meaning, model, out, jobs, chosen)
+        found = propagate_video(video, labels, meaning, model, out, jobs, chosen, unseen)
     show({**({"dry_run": True} if dry_run else {}), **found}, as_json, pairs(found))
 
 
 def _in_project(
-    project: Path, labels: Path | None, checkpoint: Path | None, jobs: int, chosen: Any, as_json: bool
+    project: Path,
+    labels: Path | None,
+    checkpoint: Path | None,
+    unseen: Path | None,
+    jobs: int,
+    chosen: Any,
+    as_json: bool,
 ) -> None:
     with logs_on_stderr():
         from frugalseg.workflow.project import Project
@@ -99,5 +115,5 @@ def _in_project(
 
         opened = Project.open(project)
         model = None if checkpoint is None else model_folder(checkpoint)
-        result = propagate_project(opened, labels, model, jobs, chosen)
+        result = propagate_project(opened, labels, model, jobs, chosen, unseen)
     show_stage(result, as_json, next_command=next_command(opened))

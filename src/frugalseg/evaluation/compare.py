@@ -102,9 +102,32 @@ def paired_bootstrap_mean(
     Raises:
         DataError: they were not all measured on the same frames and classes.
     """
-    samples_SR = resampled_miou([one for pair in pairs for one in pair], ids, resamples, seed)
-    values = [scores(after.total(), ids).miou - scores(before.total(), ids).miou for before, after in pairs]
-    return _interval(math.fsum(values) / len(values), (samples_SR[1::2] - samples_SR[::2]).mean(axis=0), level)
+    return paired_bootstrap_groups([pairs], ids, level, resamples, seed)
+
+
+def paired_bootstrap_groups(
+    groups: Sequence[Sequence[tuple[Confusions, Confusions]]],
+    ids: Sequence[int] | None = None,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean of the difference in mIoU over all (before, after) pairs of all groups, equally many in each.
+
+    Groups may be scored against labels of their own, such as those of other targets: they share the names of what is
+    drawn, and every group gets the same draws.
+
+    Raises:
+        DataError: a group's pairs were not all measured on the same frames and classes, or groups differ in frames.
+    """
+    if any(group[0][0].keys != groups[0][0][0].keys for group in groups):
+        raise DataError("cannot draw the same frames for groups that were measured on different ones.")
+    values, samples = [], []
+    for group in groups:
+        samples_SR = resampled_miou([one for pair in group for one in pair], ids, resamples, seed)
+        samples.append((samples_SR[1::2] - samples_SR[::2]).mean(axis=0))
+        values += [scores(after.total(), ids).miou - scores(before.total(), ids).miou for before, after in group]
+    return _interval(math.fsum(values) / len(values), np.mean(samples, axis=0), level)
 
 
 def paired_bootstrap_classes(

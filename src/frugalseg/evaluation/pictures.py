@@ -84,6 +84,19 @@ def error_uri(
     return _uri(Image.fromarray(shown.astype(np.uint8)), "JPEG", quality=80, subsampling=0)
 
 
+def overlay_uri(
+    image: NDArray[Any], ids_HW: NDArray[np.uint8], colors_C3: NDArray[np.uint8], side: int = MAX_SIDE
+) -> str:
+    """Encode the image in grey under the colours of ids; pixels whose id has no colour, IGNORE above all, are dark."""
+    grey_HW = rgb8(shrink(image, side=side)).mean(axis=2)
+    ids = shrink(ids_HW, nearest=True, side=side)
+    palette = np.zeros((256, 3), np.float64)
+    palette[: len(colors_C3)] = colors_C3
+    shown = 0.42 * grey_HW[..., None] + 0.58 * palette[ids]
+    shown[ids >= len(colors_C3)] = 0.3 * grey_HW[ids >= len(colors_C3)][:, None]
+    return _uri(Image.fromarray(shown.astype(np.uint8)), "JPEG", quality=82, subsampling=0)
+
+
 def place_names(label_HW: NDArray[np.uint8], names: Sequence[str]) -> tuple[Tag, ...]:
     """Write each class's name where its region is widest, larger regions first, if it fits and covers no other name."""
     small_HW = shrink(label_HW, nearest=True)

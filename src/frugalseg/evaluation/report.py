@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from frugalseg.core.records import Verdict
-from frugalseg.evaluation import calibration, panels, pictures, round_words, tables
+from frugalseg.evaluation import calibration, coarse, panels, pictures, round_words, tables
 from frugalseg.evaluation.chosen_images import chosen_panels, chosen_words, map_svg, map_words
 from frugalseg.evaluation.confusion_table import confusion_matrix
 from frugalseg.evaluation.drift_words import drift_card
@@ -72,6 +72,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         **_data_sections(data),
         **_adaptation_sections(data),
         **_chosen_section(data.chosen),
+        **_coarse_section(data),
         "round_rows": round_words.round_rows(data),
         "selection_words": round_words.selection_words(data),
         "unsure_classes": round_words.unsure_classes(data),
@@ -131,6 +132,22 @@ def _chosen_section(shown: ChosenImages | None) -> dict[str, Any]:
     words = map_words(drawn) if drawn else ""
     found = {"chosen_words": chosen_words(shown), "chosen_panels": chosen_panels(shown)}
     return {**found, "chosen_map": svgs, "chosen_map_words": words}
+
+
+def _coarse_section(data: ReportData) -> dict[str, Any]:
+    """What the template names of categories and objects: all models' means, and the last scored step in detail."""
+    told = [model for model in data.models if model.name in data.coarse]
+    if not told:
+        return {"coarse_means": ()}
+    last = next((model for model in reversed(told) if model.role is Role.STEP), told[-1])
+    iou = dict(zip(data.classes.names, last.scores.iou_C.tolist(), strict=True))
+    scores = data.coarse[last.name]
+    return {
+        "coarse_means": coarse.mean_rows(data.coarse),
+        "coarse_words": coarse.words(scores, iou),
+        "coarse_tables": coarse.tables(scores, iou),
+        "coarse_model": last.name,
+    }
 
 
 def _gallery(data: ReportData) -> tuple[GalleryGroup, ...]:

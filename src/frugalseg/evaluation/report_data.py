@@ -13,6 +13,7 @@ from frugalseg.core.errors import DataError
 from frugalseg.core.records import Answer, Query, Verdict
 from frugalseg.evaluation.answered import Answered
 from frugalseg.evaluation.asked_rounds import AskedRound, StillUnsure
+from frugalseg.evaluation.coarse import CoarseScores
 from frugalseg.evaluation.compare import RESAMPLES, CurvePoint, Interval, bootstrap_classes, bootstrap_interval
 from frugalseg.evaluation.confusion import Confusions, Scores, scores
 from frugalseg.evaluation.drift_findings import DriftFindings
@@ -166,10 +167,10 @@ class ReportData:
     """Everything in a report. `models` may be empty (no labelled frames: nothing to score); so may the rest.
 
     `created` is a date as text (the report itself has no clock), `budget` the budget as the user wrote it, `notes`
-    are caveats printed under the headline. `reliability` is by model name; `drift` as the last step's network sees it;
-    `left_out` are sections that the stages gave no material for, each with the reason; `slice` compares chosen
-    questions with the random ones hidden among them, `forecast` is a sentence about the next hour, `answered` is about
-    the people who answered; None where answers were simulated.
+    are caveats printed under the headline. `reliability` and `coarse` are by model name; `drift` as the last step's
+    network sees it; `left_out` are sections that the stages gave no material for, each with the reason; `slice`
+    compares chosen questions with the random ones hidden among them, `forecast` is a sentence about the next hour,
+    `answered` is about the people who answered; None where answers were simulated.
 
     Raises:
         DataError: a model scored over another number of classes, or two models of one name.
@@ -200,6 +201,7 @@ class ReportData:
     forecast: str = ""
     answered: Answered | None = None
     chosen: ChosenImages | None = None
+    coarse: Mapping[str, CoarseScores] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [model.name for model in self.models]

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.chance import generator
-from frugalseg.propagation.chain import Anchor, Chain, Reached
+from frugalseg.propagation.chain import Anchor, Reached
 from frugalseg.propagation.confidence import Examples, pixel_features
 from frugalseg.propagation.fuse import fuse
-from frugalseg.propagation.motion import Neighbours, Picture
+from frugalseg.propagation.motion import Picture
 from frugalseg.propagation.spread import SpreadConfig, Spreader, Tools, nearest
 
 Label = NDArray[np.uint8]
@@ -40,8 +40,8 @@ def examples(
         config: How, how far, and from how many labelled frames.
         seed: Of the cycles' lengths and sides.
     """
-    truth_HW, picture, neighbours = labels[number], pictures[number], tools.neighbours
-    others = [_from_other(pictures, labels, number, side, neighbours, config.reach) for side in (-1, 1)]
+    truth_HW, picture, spreader = labels[number], pictures[number], Spreader(tools, config)
+    others = [_from_other(pictures, labels, number, side, spreader, config.reach) for side in (-1, 1)]
     sides = [there for there in others if there is not None]
     ways = [(sides[: config.anchors], False)] if sides else []
     rng = generator(seed, "calibrate", picture.key)
@@ -49,24 +49,24 @@ def examples(
         room = number if side < 0 else len(pictures) - 1 - number
         if most := min(room, max(1, config.reach // 2)):
             length = int(rng.integers(1, most + 1))
-            back = _there_and_back(pictures, truth_HW, number, side, length, neighbours, tools.classes)
+            back = _there_and_back(pictures, truth_HW, number, side, length, spreader, tools.classes)
             other = sides[:1] if config.anchors == 2 else []
             ways.append(([back, *other], True))
     for count, (reached, returned) in enumerate(ways):
-        label_HW, _, warps = Spreader(tools, config).label(picture, reached, reached[0])
+        label_HW, _, warps = spreader.label(picture, reached, reached[0])
         features_FHW = pixel_features(label_HW, warps, nearest(reached), returned)
         yield Examples.of(f"{picture.key} {count}", features_FHW, label_HW, truth_HW, PIXELS)
 
 
 def _from_other(
-    pictures: Sequence[Picture], labels: Mapping[int, Label], number: int, side: int, neighbours: Neighbours, reach: int
+    pictures: Sequence[Picture], labels: Mapping[int, Label], number: int, side: int, spreader: Spreader, reach: int
 ) -> Reached | None:
     """Return the label of the nearest labelled frame to one side, carried here; None if none is within reach."""
     places = [place for place in labels if 0 < (place - number) * side <= reach]
     if not places:
         return None
     other = min(places, key=lambda place: abs(place - number))
-    return _carried(pictures, Anchor(pictures[other], labels[other]), other, number, neighbours)
+    return _carried(pictures, Anchor(pictures[other], labels[other]), other, number, spreader)
 
 
 def _there_and_back(
@@ -75,19 +75,19 @@ def _there_and_back(
     number: int,
     side: int,
     length: int,
-    neighbours: Neighbours,
+    spreader: Spreader,
     classes: int,
 ) -> Reached:
     """Return the frame's own label after `length` steps away and back."""
     away = number + side * length
-    there = _carried(pictures, Anchor(pictures[number], label_HW), number, away, neighbours)
+    there = _carried(pictures, Anchor(pictures[number], label_HW), number, away, spreader)
     carried_HW = fuse([there.warp()], classes).label_HW
-    back = _carried(pictures, Anchor(pictures[away], carried_HW), away, number, neighbours)
+    back = _carried(pictures, Anchor(pictures[away], carried_HW), away, number, spreader)
     return replace(back, steps=2 * length)
 
 
-def _carried(pictures: Sequence[Picture], anchor: Anchor, start: int, end: int, neighbours: Neighbours) -> Reached:
-    chain, side = Chain(anchor, neighbours), 1 if end > start else -1
+def _carried(pictures: Sequence[Picture], anchor: Anchor, start: int, end: int, spreader: Spreader) -> Reached:
+    chain, side = spreader.walk(anchor), 1 if end > start else -1
     for place in range(start + side, end + side, side):
         chain.advance(pictures[place])
     return chain.here

@@ -47,16 +47,25 @@ class Anchor:
 
 @dataclass(frozen=True, eq=False)
 class Reached:
-    """A frame that an anchor's label has been brought to: the composed flow from it to the anchor, `steps` frames."""
+    """A frame that an anchor's label has been brought to: the composed flow from it to the anchor, `steps` frames.
+
+    `label_HW` and `source_HW` (`inpaint`'s) are the label that the paper's recursion has here; None where flows are
+    composed and the anchor's own label is warped.
+    """
 
     anchor: Anchor
     picture: Picture
     flow: Flow
     steps: int
+    label_HW: NDArray[np.uint8] | None = None
+    source_HW: NDArray[np.uint8] | None = None
 
     def warp(self) -> Warp:
-        """Return the anchor's label with the composed flow."""
-        return self._warp(self.flow)
+        """Return the anchor's label with the composed flow, or what the paper's recursion has here."""
+        warp = self._warp(self.flow)
+        if self.label_HW is None:
+            return warp
+        return Warp(self.label_HW, Flow(np.zeros_like(self.flow.px_HW2), self.flow.valid_HW), warp.error_HW)
 
     def warps(self, direct: Motion | None) -> tuple[Warp, ...]:
         """Return what `warp` does and, with `direct`, also the flow straight to the anchor that starts from it.
@@ -73,10 +82,14 @@ class Reached:
 
 
 class Chain:
-    """The way from an anchor over neighbouring frames; memory does not grow with its length. `here` is its end."""
+    """The way from an anchor over neighbouring frames; memory does not grow with its length.
+
+    `here` is its end, `step` the flow from there to the frame before.
+    """
 
     def __init__(self, anchor: Anchor, neighbours: Neighbours) -> None:
-        self.here = Reached(anchor, anchor.picture, Flow.still(anchor.picture.size_HW), 0)
+        self.step = Flow.still(anchor.picture.size_HW)
+        self.here = Reached(anchor, anchor.picture, self.step, 0)
         self._neighbours = neighbours
 
     def advance(self, picture: Picture) -> Flow:
@@ -86,9 +99,9 @@ class Chain:
             DataError: its size is another.
         """
         before = self.here
-        step = self._neighbours.flow(picture, before.picture)
-        self.here = Reached(before.anchor, picture, compose(step, before.flow), before.steps + 1)
-        return step
+        self.step = self._neighbours.flow(picture, before.picture)
+        self.here = Reached(before.anchor, picture, compose(self.step, before.flow), before.steps + 1)
+        return self.step
 
 
 class Carried:

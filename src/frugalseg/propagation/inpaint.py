@@ -79,7 +79,7 @@ class Inpainted:
     """A label carried along a chain by warp-inpaint."""
 
     def __init__(self, anchor: Anchor, neighbours: Neighbours, semantic: Semantic, config: InpaintConfig) -> None:
-        self._chain, self._semantic, self._config = Chain(anchor, neighbours), semantic, config
+        self.chain, self._semantic, self._config = Chain(anchor, neighbours), semantic, config
         self._label_HW = anchor.label_HW
         self._source_HW = np.where(anchor.label_HW == IGNORE, NOWHERE, WARPED).astype(np.uint8)
 
@@ -89,9 +89,9 @@ class Inpainted:
         Raises:
             DataError: its size is another.
         """
-        before = self._chain.here.picture
-        step = self._chain.advance(picture)
-        window_px, here = self._config.window_px, self._chain.here
+        before = self.chain.here.picture
+        step = self.chain.advance(picture)
+        window_px, here = self._config.window_px, self.chain.here
         if self._config.recursion == "paper":
             warped_HW, source_HW = warp_nearest(self._label_HW, step), warp_nearest(self._source_HW, step)
             error_HW = photometric_error(picture.rgb_HWC, before.rgb_HWC, step, window_px)

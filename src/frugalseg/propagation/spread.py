@@ -8,7 +8,7 @@ label crosses its ends.
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -21,8 +21,9 @@ from frugalseg.propagation.chain import Anchor, Chain, Reached
 from frugalseg.propagation.confidence import Confidence, pixel_features
 from frugalseg.propagation.flow import Flow, places
 from frugalseg.propagation.fuse import ERROR_SCALE, Warp, fuse
-from frugalseg.propagation.inpaint import GUESSED, REFINED, Draft, inpaint
+from frugalseg.propagation.inpaint import GUESSED, REFINED, inpaint
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
+from frugalseg.propagation.recurrent import Recurrent, Refines, Walk, carried_source
 from frugalseg.propagation.semantic import Semantic
 
 # Where a pixel's label comes from; values of origin maps.
@@ -48,6 +49,11 @@ class SpreadConfig(Config):
         0.5, ge=0, le=1, description="a scene cut: less than this share of a frame is found again in the one before"
     )
     tau: float = Field(30.0, gt=0, description="warp_inpaint: RGB distance from which a warped label is not trusted")
+    recursion: Literal["composed", "paper"] = Field(
+        "composed",
+        description="compose the flows and warp the labelled frame's own label once, or carry each frame's finished "
+        "label on to the next",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +99,6 @@ class Unreached:
 Event = Spread | Break | Unreached
 
 
-class Refines(Protocol):
-    """What turns a draft into a refined label; `refine.Refiner` does."""
-
-    def refine(self, draft: Draft) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return class ids and sources (`inpaint`'s)."""
-        ...
-
-
 @dataclass(frozen=True)
 class Tools:
     """What spreading works with; without a semantic network labels are warped only."""
@@ -128,7 +126,7 @@ class Spreader:
 
     def run(self, shots: Iterable[Shot]) -> Iterator[Event]:
         """Yield what became of each unlabelled frame, and each break of the track."""
-        chain: Chain | None = None
+        chain: Walk | None = None
         waiting: deque[_Waiting] = deque()
         last: Shot | None = None
         for shot in shots:
@@ -147,7 +145,7 @@ class Spreader:
                 cuts = self._look_back(anchor, waiting)
                 yield from self._emit(waiting)
                 yield from cuts
-                chain = Chain(anchor, self._tools.neighbours)
+                chain = self.walk(anchor)
                 continue
             waiting.append(_Waiting(shot.picture, chain.here if chain is not None else None))
             if chain is not None and chain.here.steps == self._config.reach:
@@ -156,7 +154,16 @@ class Spreader:
                 yield from self._emit(waiting, 1)
         yield from self._emit(waiting)
 
-    def _advance(self, chain: Chain, picture: Picture) -> str:
+    def walk(self, anchor: Anchor) -> Walk:
+        """Return the way of a labelled frame's label, at its start."""
+        tools, config = self._tools, self._config
+        if config.recursion == "composed":
+            return Chain(anchor, tools.neighbours)
+        return Recurrent(
+            anchor, tools.neighbours, tools.classes, config.extend, config.tau, tools.semantic, tools.refiner
+        )
+
+    def _advance(self, chain: Walk, picture: Picture) -> str:
         """Go on with a chain; return why it must not, if so."""
         before = chain.here.picture
         step = chain.advance(picture)
@@ -167,7 +174,7 @@ class Spreader:
 
     def _look_back(self, anchor: Anchor, waiting: Sequence[_Waiting]) -> list[Break]:
         """Bring the label of `anchor` to the frames that wait before it, up to a cut; return that cut."""
-        chain = Chain(anchor, self._tools.neighbours)
+        chain = self.walk(anchor)
         for frame in reversed(waiting):
             if chain.here.steps == self._config.reach:
                 break
@@ -202,12 +209,15 @@ class Spreader:
         tools, config = self._tools, self._config
         groups = [there.warps(tools.direct if config.quality else None) for there in reached]
         warps = [warp for group in groups for warp in group]
-        fused = fuse(warps, tools.classes, config.error_scale, config.extend)
+        guessed = config.recursion == "paper" and tools.semantic is not None  # out of view too there is a label
+        fused = fuse(warps, tools.classes, config.error_scale, config.extend or guessed)
         sides = [BEFORE if there is before else AFTER for there in reached]
         origins = [side for side, group in zip(sides, groups, strict=True) for _ in group]
         origin_HW = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)[fused.warp_HW]
         label_HW = fused.label_HW
-        if tools.semantic is not None:
+        if guessed:
+            origin_HW = _with_sources(origin_HW, carried_source(label_HW, reached))
+        elif tools.semantic is not None:
             label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, warps, nearest(reached))
         return label_HW, np.where(label_HW == IGNORE, NOTHING, origin_HW).astype(np.uint8), warps
 
@@ -221,8 +231,13 @@ class Spreader:
         label_HW, source_HW = draft.label_HW, draft.source_HW
         if self._tools.refiner is not None:
             label_HW, source_HW = self._tools.refiner.refine(draft)
-        origin_HW = np.where(source_HW == GUESSED, SEMANTIC, origin_HW)
-        return label_HW, np.where(source_HW == REFINED, REFINEMENT, origin_HW)
+        return label_HW, _with_sources(origin_HW, source_HW)
+
+
+def _with_sources(origin_HW: NDArray[np.uint8], source_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return origins with what a network gave in place of the labelled frame."""
+    origin_HW = np.where(source_HW == GUESSED, SEMANTIC, origin_HW)
+    return np.where(source_HW == REFINED, REFINEMENT, origin_HW)
 
 
 def nearest(reached: Sequence[Reached]) -> int:

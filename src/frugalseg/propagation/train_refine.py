@@ -7,6 +7,7 @@ that g was trained on, so the noise is too small. Hence `semantic_for`: a frame'
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from frugalseg.core.errors import TrainingError
 from frugalseg.propagation.chain import Anchor
 from frugalseg.propagation.inpaint import Draft, InpaintConfig, cycle
 from frugalseg.propagation.motion import Neighbours, Picture
-from frugalseg.propagation.refine import RefineConfig, Refiner, features
-from frugalseg.propagation.semantic import Semantic
+from frugalseg.propagation.refine import EDGE_REACH_PX, RefineConfig, Refiner, features
+from frugalseg.propagation.semantic import Guess, Semantic
 
 Pair = tuple[Draft, NDArray[np.uint8]]
 
@@ -105,12 +106,32 @@ def _crop(
     """Return a random crop, mirrored half the time; a function of step and slot alone."""
     rng = generator(config.seed, "crop", step, slot)
     draft, truth_HW = pairs[int(rng.integers(len(pairs)))]
-    features_FHW = features(draft, classes)  # made again for each crop: kept, they would take 25 MB a VGA draft
     rows, columns = (
-        slice(start := int(rng.integers(max(1, length - config.crop_px + 1))), start + config.crop_px)
+        slice(start := int(rng.integers(max(1, length - config.crop_px + 1))), min(length, start + config.crop_px))
         for length in truth_HW.shape
     )
-    part, truth = features_FHW[:, rows, columns], truth_HW[rows, columns]
+    part, truth = features_of_part(draft, rows, columns, classes), truth_HW[rows, columns]
     if rng.random() < 0.5:
         part, truth = part[:, :, ::-1], truth[:, ::-1]
     return np.ascontiguousarray(part), np.ascontiguousarray(truth)
+
+
+def features_of_part(draft: Draft, rows: slice, columns: slice, classes: int) -> NDArray[np.float32]:
+    """Return what `features` gives of a part of a draft, without making the rest.
+
+    They are made again for each crop: kept, they would take 25 MB a VGA draft. Around the part is looked as far as the
+    distance to an edge counts.
+    """
+    reach = int(EDGE_REACH_PX) + 2
+    wide = tuple(slice(max(0, part.start - reach), part.stop + reach) for part in (rows, columns))
+    guess = Guess(*(map_HW[wide] for map_HW in (draft.guess.first_HW, draft.guess.second_HW, draft.guess.margin_HW)))
+    maps = {
+        name: getattr(draft, name)[wide] for name in ("label_HW", "warped_HW", "error_HW", "trusted_HW", "source_HW")
+    }
+    piece = replace(draft, picture=Picture(draft.picture.key, draft.picture.rgb_HWC[wide]), guess=guess, **maps)
+    inner = (
+        slice(part.start - grown.start, part.stop - grown.start)
+        for part, grown in zip((rows, columns), wide, strict=True)
+    )
+    found_FHW: NDArray[np.float32] = features(piece, classes)[:, *inner]
+    return found_FHW

@@ -6,6 +6,7 @@ be looked at with every verb, is done once, and goes on after a kill. The projec
 
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from frugalseg.core.config import describe, load_config, to_toml
@@ -25,6 +26,7 @@ FEWEST_SEEDS = 3
 SHARED = (*AugmentConfig.model_fields, "height", "width", "batch_size", "precision", "loader_threads")
 FIXED = ("seed", "start", "steps", "keep_networks")  # what a comparison decides itself
 BASELINE = "source_only"
+OF_SOME = ("grid", "rounds", "folds", "tau", "checkpoint")  # options that only some comparisons take
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class BenchOptions:
     grid: tuple[str, ...] = ()
     rounds: int | None = None
     folds: int | None = None
+    tau: tuple[float, ...] = ()
+    checkpoint: Path | None = None  # a model's folder
 
 
 def label_free_methods() -> tuple[str, ...]:
@@ -60,16 +64,7 @@ def require_fair(
         ConfigError: too few seeds, one twice, no job at all, or a setting that is not everybody's.
         StageOrderError: data that are needed are not there, or validation frames without labels.
     """
-    mistakes = []
-    if len(set(bench.seeds)) != len(bench.seeds):
-        mistakes.append(f"seeds {', '.join(map(str, bench.seeds))}: one stands there twice.")
-    if len(bench.seeds) < FEWEST_SEEDS and not bench.allow_few:
-        mistakes.append(
-            f"{len(bench.seeds)} seed(s): a difference between methods is not told from chance by fewer than "
-            f"{FEWEST_SEEDS}. Give more with --seeds, or --allow-few for a first look."
-        )
-    if bench.jobs < 0 or any(seed < 0 for seed in bench.seeds):
-        mistakes.append("jobs and seeds are whole numbers from 0 on.")
+    mistakes = run_mistakes(bench)
     given = [setting.partition("=")[0].strip() for setting in bench.settings]
     if fixed := [name for name in given if name in FIXED]:
         mistakes.append(f"{', '.join(fixed)}: the comparison decides this itself (see --seeds, --steps).")
@@ -80,6 +75,21 @@ def require_fair(
         project.manifest_folder(domain)
     if "validation" in domains and not project.manifest("validation").labelled:
         raise StageOrderError(f"{project.folder}: not every validation frame has a label, so nothing can be compared.")
+
+
+def run_mistakes(bench: BenchOptions) -> list[str]:
+    """Return what is wrong with the seeds and the number of jobs."""
+    mistakes = []
+    if len(set(bench.seeds)) != len(bench.seeds):
+        mistakes.append(f"seeds {', '.join(map(str, bench.seeds))}: one stands there twice.")
+    if len(bench.seeds) < FEWEST_SEEDS and not bench.allow_few:
+        mistakes.append(
+            f"{len(bench.seeds)} seed(s): a difference between methods is not told from chance by fewer than "
+            f"{FEWEST_SEEDS}. Give more with --seeds, or --allow-few for a first look."
+        )
+    if bench.jobs < 0 or any(seed < 0 for seed in bench.seeds):
+        mistakes.append("jobs and seeds are whole numbers from 0 on.")
+    return mistakes
 
 
 def seed_project(project: Project, seed: int, name: str | None = None) -> Project:
@@ -140,14 +150,13 @@ def chosen_methods(bench: BenchOptions, known: tuple[str, ...], default: tuple[s
     return tuple(name for name in known if name in (bench.methods or default))
 
 
-def refuse_options(bench: BenchOptions, name: str, *flags: str) -> None:
-    """Refuse options that a comparison does not have.
+def refuse_options(bench: BenchOptions, name: str, *taken: str) -> None:
+    """Refuse the options of single comparisons but those that this one takes.
 
     Raises:
         ConfigError: naming them.
     """
-    given = [f"--{flag}" for flag in flags if getattr(bench, flag)]
-    if given:
+    if given := [f"--{flag}" for flag in OF_SOME if flag not in taken and getattr(bench, flag)]:
         raise ConfigError(f"{', '.join(given)}: not for `bench {name}`.")
 
 

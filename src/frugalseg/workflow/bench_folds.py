@@ -42,7 +42,7 @@ from frugalseg.workflow.bench import (
     seed_project,
     shared_settings,
 )
-from frugalseg.workflow.bench_job import Done, Job
+from frugalseg.workflow.bench_job import TRAININGS, Done, Job
 from frugalseg.workflow.bench_jobs import alone, run_jobs
 from frugalseg.workflow.bench_result import Found, bench_data, confusions_of, failed_of, inputs_of
 from frugalseg.workflow.measure import OBJECTS
@@ -61,14 +61,14 @@ def folds(project: Project, bench: BenchOptions, options: Options) -> StageResul
         DataError: the labelled frames cannot be shared out.
         StageOrderError: there is no source or no target.
     """
-    refuse_options(bench, "folds", "grid", "rounds")
+    refuse_options(bench, "folds", "folds")
     require_fair(project, bench, ("source", "target"))
     plan = Plan(project, bench)
     if options.dry_run:
         return StageResult(STAGE, None, plan.told())
     with alone(project.folder.resolve() / FOLDER, options) as lock:
         jobs = [job for seed in bench.seeds for fold in range(plan.count) for job in plan.jobs(seed, fold)]
-        found = run_jobs(lock, sorted(jobs, key=lambda job: job.after is not None), bench.jobs, options)
+        found = run_jobs(lock, sorted(jobs, key=lambda job: job.after is not None), bench.jobs, options, TRAININGS)
     return plan.result(found, options)
 
 

@@ -72,7 +72,7 @@ def read_point(text: str) -> tuple[float, float]:
 
 class _Grid:
     def __init__(self, project: Project, bench: BenchOptions, methods: tuple[str, ...]) -> None:
-        refuse_options(bench, "self_training_grid", "folds")
+        refuse_options(bench, "self_training_grid", "grid", "rounds")
         self._project, self._bench, self._methods = project, bench, methods
         self._points = tuple(dict.fromkeys(bench.grid or FIGURE_5))
         self._rounds = ROUNDS if bench.rounds is None else bench.rounds

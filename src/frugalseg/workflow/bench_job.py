@@ -11,6 +11,7 @@ from typing import Any
 from frugalseg.core.artifact import Stage
 from frugalseg.core.errors import ArtifactError
 from frugalseg.core.runs import RunInfo
+from frugalseg.workflow.bench_jobs import Kind
 from frugalseg.workflow.choose_model import judge_stage
 from frugalseg.workflow.evaluate import evaluate_stage
 from frugalseg.workflow.label import label, label_nothing
@@ -40,8 +41,9 @@ class Ask:
 class Job:
     """One training in a seed's copy of the project.
 
-    It waits for `after`, a job of the same seed, and starts from its network unless `afresh`. With `ask`, that network
-    asks first, and the training learns from the answers.
+    It waits for `after`, a job of the same seed, and starts from its network unless `afresh`; without it from that of
+    the stage's folder `origin`, if there is one. With `ask`, that network asks first, and the training learns from the
+    answers.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Job:
     judge: bool = False
     afresh: bool = False
     ask: Ask | None = None
+    origin: str | None = None
 
     @property
     def title(self) -> str:
@@ -137,6 +140,8 @@ def _train(project: Project, job: Job, start: Path | None, answers: Path | None,
 
 
 def _start(project: Project, job: Job) -> Path | None:
+    if job.after is None and job.origin is not None:
+        return Path(job.origin)
     if job.after is None or job.afresh:
         return None
     start = _training(project, job.after)
@@ -192,3 +197,8 @@ def _models(training: Path) -> list[Path]:
     """Return the folders that hold the networks of a training, in the order they came about."""
     kept = [path for path in (training / NETWORKS).glob("*") if path.is_dir()]
     return [*sorted(kept, key=lambda path: (len(path.name), path.name)), training]
+
+
+TRAININGS: Kind[Job, Done] = Kind(
+    "frugalseg.workflow.bench_worker", work, done, lambda stages: f"mIoU {stages.evaluations[-1].extra['miou']:.3f}"
+)

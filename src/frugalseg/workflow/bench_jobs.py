@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Generic, Protocol, TypeVar
 
 from frugalseg.core.errors import FrugalsegError
 from frugalseg.training.interrupt import sigterm_exits
-from frugalseg.workflow.bench_job import Done, Job, done, work
 from frugalseg.workflow.stage import Options
 
 ENDS_WITH = "frugalseg: "  # before the message of a worker that was refused
@@ -25,33 +25,79 @@ LOCK, LOGS = ".lock", "logs"
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 
-def run_jobs(lock: IO[str], jobs: Sequence[Job], at_once: int, options: Options) -> dict[Job, Done | str]:
+class Waits(Protocol):
+    """A run of a comparison; `after` is the one that it goes on from, if any."""
+
+    @property
+    def name(self) -> str:
+        """What it is called among those of its seed."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What it is called among all."""
+        ...
+
+    @property
+    def after(self) -> "Waits | None":
+        """What it waits for."""
+        ...
+
+    def to_json(self) -> str:
+        """Return it as text for its process."""
+        ...
+
+
+J = TypeVar("J", bound=Waits)
+D = TypeVar("D")
+
+
+@dataclass(frozen=True)
+class Kind(Generic[J, D]):
+    """How runs of a kind are done: in this process or by `worker`, a module that takes a run as JSON.
+
+    `done` returns a run's finished stages or None; `tell` says in a few words what came of them.
+    """
+
+    worker: str
+    work: Callable[[J], None]
+    done: Callable[[J], D | None]
+    tell: Callable[[D], str]
+
+
+def run_jobs(lock: IO[str], jobs: Sequence[J], at_once: int, options: Options, kind: Kind[J, D]) -> dict[J, D | str]:
     """Run what is not done, `at_once` processes at a time; return each job's stages, or why it failed.
 
     A job whose predecessor failed is not tried. Ctrl-C and SIGTERM stop the processes, which save first. `at_once` 0
     runs them in this process. `lock` is what `alone` gave.
     """
     with sigterm_exits():
-        found: dict[Job, Done | str] = {job: stages for job in jobs if (stages := done(job))}
+        found: dict[J, D | str] = {job: stages for job in jobs if (stages := kind.done(job))}
         waiting = [job for job in jobs if job not in found]
         if found:
             options.say(f"{len(found)} of {len(jobs)} runs: done before.")
-        _Workers(Path(lock.name).parent / LOGS, lock, options).run(waiting, found, at_once)
+        _Workers(Path(lock.name).parent / LOGS, lock, options, kind).run(waiting, found, at_once)
     return found
 
 
-class _Workers:
-    def __init__(self, logs: Path, lock: IO[str], options: Options) -> None:
-        self._logs, self._lock, self._options = logs, lock, options
-        self._running: dict[Job, subprocess.Popen[bytes]] = {}
+class _Workers(Generic[J, D]):
+    def __init__(self, logs: Path, lock: IO[str], options: Options, kind: Kind[J, D]) -> None:
+        self._logs, self._lock, self._options, self._kind = logs, lock, options, kind
+        self._running: dict[J, subprocess.Popen[bytes]] = {}
         logs.mkdir(exist_ok=True)
 
-    def run(self, waiting: list[Job], found: dict[Job, Done | str], at_once: int) -> None:
+    def run(self, waiting: list[J], found: dict[J, D | str], at_once: int) -> None:
         """Run all of `waiting`, each after what it starts from, and put what came of it into `found`."""
         try:
             while waiting or self._running:
-                for job in [job for job in waiting if job.after is None or job.after in found]:
-                    if job.after and isinstance(found[job.after], str):
+                by_title = {job.title: outcome for job, outcome in found.items()}
+                for job in [job for job in waiting if job.after is None or job.after.title in by_title]:
+                    if job.after and isinstance(by_title[job.after.title], str):
                         found[job] = f"{job.after.title} failed, and this starts from it."
                     elif at_once == 0:
                         found[job] = self._outcome(job, self._here(job))
@@ -67,7 +113,7 @@ class _Workers:
             for process in self._running.values():
                 process.wait()
 
-    def _collect(self, found: dict[Job, Done | str]) -> None:
+    def _collect(self, found: dict[J, D | str]) -> None:
         for job, process in list(self._running.items()):
             if process.poll() is not None:
                 del self._running[job]
@@ -75,19 +121,19 @@ class _Workers:
         if self._running:
             time.sleep(POLL_S)
 
-    def _outcome(self, job: Job, failure: str) -> Done | str:
-        stages = None if failure else done(job)
+    def _outcome(self, job: J, failure: str) -> D | str:
+        stages = None if failure else self._kind.done(job)
         if stages is None:
             failure = failure or "its process ended well, but its stages are not there."
             self._options.say(f"{job.title}: failed: {failure}")
             return failure
-        self._options.say(f"{job.title}: mIoU {stages.evaluations[-1].extra['miou']:.3f}")
+        self._options.say(f"{job.title}: {self._kind.tell(stages)}")
         return stages
 
-    def _here(self, job: Job) -> str:
+    def _here(self, job: J) -> str:
         self._options.say(f"{job.title}: begins.")
         try:
-            work(job)
+            self._kind.work(job)
         except FrugalsegError as error:
             return str(error)
         except Exception as error:  # a slip in one method must not cost the others' results
@@ -95,9 +141,9 @@ class _Workers:
             return f"{type(error).__name__}: {error} (see {self._log(job)})"
         return ""
 
-    def _start(self, job: Job) -> subprocess.Popen[bytes]:
+    def _start(self, job: J) -> subprocess.Popen[bytes]:
         self._options.say(f"{job.title}: begins.")
-        command = [sys.executable, "-m", "frugalseg.workflow.bench_worker", job.to_json()]
+        command = [sys.executable, "-m", self._kind.worker, job.to_json()]
         with open(self._log(job), "wb") as log:
             return subprocess.Popen(
                 command,
@@ -109,7 +155,7 @@ class _Workers:
                 start_new_session=True,  # Ctrl-C reaches us alone, and we tell the workers
             )
 
-    def _log(self, job: Job) -> Path:
+    def _log(self, job: J) -> Path:
         return self._logs / f"seed-{job.seed}-{job.name.replace('/', '-')}.log"
 
 

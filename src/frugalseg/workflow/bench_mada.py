@@ -60,7 +60,7 @@ def mada(project: Project, bench: BenchOptions, options: Options) -> StageResult
         ConfigError: what is asked for is no fair comparison, or a sweep that is none.
         StageOrderError: source, labelled validation frames, or the truth that the oracle answers from are missing.
     """
-    refuse_options(bench, "mada", "rounds")
+    refuse_options(bench, "mada", "grid")
     require_fair(project, bench)
     need_truth(project)
     plan = _Plan(project, bench)

@@ -41,7 +41,7 @@ def point_da(project: Project, bench: BenchOptions, options: Options) -> StageRe
         ConfigError: what is asked for is no fair comparison, or a K that is none.
         StageOrderError: source, labelled validation frames, or the truth that the oracle answers from are missing.
     """
-    refuse_options(bench, "point_da", "rounds", "folds")
+    refuse_options(bench, "point_da", "grid")
     require_fair(project, bench)
     need_truth(project)
     plan = _Plan(project, bench)

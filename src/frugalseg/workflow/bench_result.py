@@ -12,7 +12,7 @@ from frugalseg.core.runs import RunInfo
 from frugalseg.evaluation.bench_table import BenchData, BenchMethod, BenchRun
 from frugalseg.evaluation.confusion import Confusions
 from frugalseg.workflow.bench import FOLDER, BenchOptions, publish, seed_project
-from frugalseg.workflow.bench_job import Done, Job
+from frugalseg.workflow.bench_job import TRAININGS, Done, Job
 from frugalseg.workflow.bench_jobs import alone, run_jobs
 from frugalseg.workflow.choose_model import judgement_of
 from frugalseg.workflow.project import CONFUSIONS, Project
@@ -28,7 +28,7 @@ def carry_out(
     """Run the jobs of every seed, in its copy of the project; what others start from first."""
     with alone(project.folder.resolve() / FOLDER, options) as lock:
         jobs = [job for seed in bench.seeds for job in jobs_of(seed_project(project, seed), seed)]
-        return run_jobs(lock, sorted(jobs, key=_depth), bench.jobs, options)
+        return run_jobs(lock, sorted(jobs, key=_depth), bench.jobs, options, TRAININGS)
 
 
 def _depth(job: Job) -> int:

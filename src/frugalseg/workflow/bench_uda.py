@@ -44,7 +44,7 @@ def uda(project: Project, bench: BenchOptions, options: Options) -> StageResult:
         ConfigError: what is asked for is no fair comparison, or does not exist.
         StageOrderError: source or labelled validation frames are missing.
     """
-    refuse_options(bench, "uda", "grid", "rounds", "folds")
+    refuse_options(bench, "uda")
     require_fair(project, bench)
     plan = Plan(project, bench, _rows(bench))
     if options.dry_run:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 from frugalseg.core.errors import FrugalsegError
 from frugalseg.workflow.bench_job import Job, work
@@ -11,10 +12,15 @@ from frugalseg.workflow.bench_jobs import ENDS_WITH
 
 
 def main() -> int:
+    """Do the training on the command line."""
+    return run_worker(lambda text: work(Job.from_json(text)))
+
+
+def run_worker(do: Callable[[str], None]) -> int:
     """Do the job on the command line; exit code 2 with a message for what the user can mend."""
     threading.Thread(target=leave_with_parent, daemon=True).start()
     try:
-        work(Job.from_json(sys.argv[1]))
+        do(sys.argv[1])
     except FrugalsegError as error:
         print(f"{ENDS_WITH}{error}", file=sys.stderr, flush=True)
         return 2

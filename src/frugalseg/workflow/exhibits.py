@@ -17,6 +17,7 @@ from frugalseg.core.runs import RunInfo
 from frugalseg.core.table import read_records
 from frugalseg.data.batches import ImageCache
 from frugalseg.data.labels import LabelReader
+from frugalseg.evaluation.coarse import CoarseScores
 from frugalseg.evaluation.drift_findings import DriftFindings
 from frugalseg.evaluation.exhibits import CheckedDomain, DataCheck, Gallery, GalleryFrame
 from frugalseg.evaluation.frame_scores import FrameScore, extremes
@@ -67,6 +68,11 @@ def reliabilities(scored: list[tuple[str, RunInfo]]) -> dict[str, Reliability]:
     return {
         name: Reliability.load(run.folder / RELIABILITY) for name, run in scored if (run.folder / RELIABILITY).is_file()
     }
+
+
+def coarse_scores(scored: list[tuple[str, RunInfo]]) -> dict[str, CoarseScores]:
+    """Return the scores of categories and objects of each model whose data have them, by its name."""
+    return {name: found for name, run in scored if (found := CoarseScores.of(run.extra)) is not None}
 
 
 def _gallery(project: Project, run: RunInfo, name: str) -> tuple[Gallery, list[tuple[str, str]]]:

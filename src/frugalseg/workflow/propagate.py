@@ -24,6 +24,7 @@ from frugalseg.data.sequences import BEGINS, Run
 from frugalseg.workflow.project import MODEL, PARTIAL, UNLISTED, Project, read_spec
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_jobs import run_stretches
+from frugalseg.workflow.propagate_page import write_spread_page
 from frugalseg.workflow.propagate_prepare import calibrate, learn_refiner
 from frugalseg.workflow.propagate_run import (
     CONFIDENCE,
@@ -37,6 +38,7 @@ from frugalseg.workflow.propagate_run import (
     read_rows,
     stretches,
 )
+from frugalseg.workflow.propagate_unseen import read_unseen, unseen_for
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 TABLE, FLOWS, LOCK = "frames.csv", "flows", ".lock"
@@ -45,7 +47,12 @@ NEXT = 5  # frames that it would help most to label, as named at the end
 
 
 def propagate_project(
-    project: Project, labels: Path | None, checkpoint: Path | None, jobs: int, options: Options
+    project: Project,
+    labels: Path | None,
+    checkpoint: Path | None,
+    jobs: int,
+    options: Options,
+    unseen: Path | None = None,
 ) -> StageResult:
     """Spread the answers of the newest `label` stage over the target's video, as a stage of the project.
 
@@ -58,8 +65,14 @@ def propagate_project(
         labels = done.folder / PARTIAL / "labels"
     if config.method != "warp" and checkpoint is None:
         checkpoint = project.latest_model() / MODEL
+    if config.method == "warp_refine" and unseen is None and taught(project, checkpoint):
+        options.say(
+            f"{checkpoint}: this network has learned from people's answers, perhaps these; what it guesses in the "
+            "cycles of their frames is too good to learn from. Give --unseen a network that has not."
+        )
     inputs = {"target": project.manifest_folder("target"), "labels": labels, "classes": project.folder / "classes.toml"}
     inputs |= {"model": checkpoint} if checkpoint else {}
+    inputs |= {"unseen": unseen} if unseen else {}
     settings = config.model_dump(mode="json")
     if options.dry_run:
         return StageResult("propagate", None, {"inputs": {k: str(p) for k, p in inputs.items()}, "config": settings})
@@ -67,10 +80,18 @@ def propagate_project(
     def work(folder: Path) -> dict[str, Any]:
         flows = project.folder / "cache" / FLOWS if config.cache else None
         manifest = project.manifest("target")
-        plan = _plan(config, project.classes, manifest, labels, checkpoint, flows)
+        plan = _plan(config, project.classes, manifest, labels, checkpoint, flows, unseen)
         return spread_video(manifest, plan, folder, jobs, options)
 
     return run_stage(project, f"propagate-{config.method}", inputs, settings, work, options, seed=config.seed)
+
+
+def taught(project: Project, model: Path | None) -> bool:
+    """Tell whether a network is of a stage of this project that learned from answers."""
+    if model is None:
+        return False
+    own = [run for run in project.list() if (run.folder / MODEL).resolve() == model.resolve()]
+    return any(run.has_input("answers") for run in own)
 
 
 def propagate_video(
@@ -81,6 +102,7 @@ def propagate_video(
     out: Path,
     jobs: int,
     options: Options,
+    unseen: Path | None = None,
 ) -> dict[str, Any]:
     """Spread labels over the frames of a SPEC into a folder; the same command goes on where one was stopped.
 
@@ -99,7 +121,7 @@ def propagate_video(
         )
     if config.method != "warp" and checkpoint is None:
         raise ConfigError(f"{config.method} needs a network that predicts these classes: give --checkpoint MODEL.")
-    plan = _plan(config, classes, manifest, labels, checkpoint, out / FLOWS if config.cache else None)
+    plan = _plan(config, classes, manifest, labels, checkpoint, out / FLOWS if config.cache else None, unseen)
     source = LabelSource(manifest, plan)
     if options.dry_run:
         labelled = sum(map(source.has, manifest))
@@ -127,7 +149,9 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
     began_s = time.monotonic()
     config, tools = plan.config, open_tools(folder, plan)
     if config.method == "warp_refine" and not has_refiner(folder):
-        learn_refiner(folder, runs, source, tools, config)
+        assert tools.semantic is not None  # open_tools gives one to all but `warp`
+        semantic_for = unseen_for(plan.unseen, labelled, plan.classes, tools.semantic)
+        learn_refiner(folder, runs, source, tools, config, semantic_for)
         tools = open_tools(folder, plan)
     if config.calibration_frames and not (folder / CONFIDENCE).is_file():
         calibrate(folder, runs, source, tools, config, options)
@@ -138,8 +162,10 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
     if failed:
         texts = [f"{runs[number].frames[0].key} …: {why}" for number, why in failed.items()]
         raise DataError(f"{len(failed)} of {len(numbers)} stretches failed:\n  " + "\n  ".join(texts))
-    found = _summary(folder, runs, numbers, labelled, options)
     rate = (_count(folder, numbers) - done_before) / max(1e-9, time.monotonic() - spread_s)
+    made = list({row["key"]: row for number in numbers for row in read_rows(folder, number) if "key" in row}.values())
+    found = _summary(folder, runs, numbers, made, labelled, options)
+    write_spread_page(folder, manifest, plan, runs, made, found)
     return {**found, "frames_per_s": round(rate, 2), "seconds": round(time.monotonic() - began_s, 1)}
 
 
@@ -150,15 +176,20 @@ def _plan(
     labels: Path | None,
     checkpoint: Path | None,
     flows: Path | None,
+    unseen: Path | None,
 ) -> Plan:
+    if unseen is not None and config.method != "warp_refine":
+        raise ConfigError(f"--unseen: for warp_refine, which learns from cycles; {config.method} has none.")
+    models = read_unseen(unseen) if unseen is not None else {}
     given = {"labels": labels, "checkpoint": checkpoint, "raft_weights": config.raft_weights}
+    given |= {f"unseen {number}": Path(model) for number, model in enumerate(sorted(set(models.values())))}
     inputs = {name: content_hash(path) for name, path in given.items() if path is not None}
     lines = [f"{frame.key} {frame.index} {frame.sha256}" for frame in manifest]
     if labels is None:  # those of the data set itself
         lines += [f"{frame.key} {file_hash(Path(frame.label))}" for frame in manifest if frame.label is not None]
     inputs["frames"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     texts = [None if path is None else str(path.absolute()) for path in (labels, checkpoint, flows)]
-    return Plan(config.model_dump(mode="json"), classes, texts[0], texts[1], texts[2], inputs)
+    return Plan(config.model_dump(mode="json"), classes, texts[0], texts[1], texts[2], inputs, models)
 
 
 def _begin(folder: Path, manifest: Manifest, plan: Plan) -> None:
@@ -181,11 +212,15 @@ def _count(folder: Path, numbers: Sequence[int]) -> int:
 
 
 def _summary(
-    folder: Path, runs: Sequence[Run], numbers: Sequence[int], labelled: set[str], options: Options
+    folder: Path,
+    runs: Sequence[Run],
+    numbers: Sequence[int],
+    made: Sequence[dict[str, Any]],
+    labelled: set[str],
+    options: Options,
 ) -> dict[str, Any]:
     """Write frames.csv and return what is said at the end."""
     rows = [row for number in numbers for row in read_rows(folder, number)]
-    made = list({row["key"]: row for row in rows if "key" in row}.values())
     breaks = {row["break"]: row["reason"] for row in rows if "break" in row}
     breaks |= {run.frames[0].key: run.before for run in runs if run.before != BEGINS}
     for key, reason in breaks.items():

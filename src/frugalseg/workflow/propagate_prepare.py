@@ -1,7 +1,7 @@
 """What is learned from the labelled frames before labels spread: how far to believe a label, and how to mend one."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,10 @@ from frugalseg.propagation.confidence import Confidence, Examples
 from frugalseg.propagation.inpaint import InpaintConfig
 from frugalseg.propagation.motion import Picture
 from frugalseg.propagation.refine import RefineConfig, save_refiner
+from frugalseg.propagation.semantic import Semantic
 from frugalseg.propagation.spread import SpreadConfig, Tools
 from frugalseg.propagation.train_refine import Pair, make_cycles, train_refiner
+from frugalseg.propagation.warp import WINDOW_PX
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_run import ACCEPT, CONFIDENCE, REFINER, LabelSource, shots
 from frugalseg.workflow.stage import Options
@@ -73,20 +75,32 @@ def calibrate(
 
 
 def learn_refiner(
-    folder: Path, runs: Sequence[Run], source: LabelSource, tools: Tools, config: PropagateConfig
+    folder: Path,
+    runs: Sequence[Run],
+    source: LabelSource,
+    tools: Tools,
+    config: PropagateConfig,
+    semantic_for: Callable[[str], Semantic],
 ) -> None:
     """Train the refinement network on cycles of all labelled frames and write it.
+
+    Args:
+        folder: Where it goes.
+        runs: Stretches of video.
+        source: The labels among them.
+        tools: What labels are made with.
+        config: How.
+        semantic_for: The network that guesses in the cycles of the frame with this key.
 
     Raises:
         TrainingError: no labelled frame has a neighbour.
     """
-    assert tools.semantic is not None
-    semantic, refine = tools.semantic, config.part(RefineConfig)
-    inpaint = InpaintConfig(tau=config.tau)
+    refine = config.part(RefineConfig)
+    inpaint = InpaintConfig(tau=config.tau, window_px=WINDOW_PX, recursion=config.recursion)  # as labels are spread
     pairs: list[Pair] = []
     for pictures, labels, place in windows(runs, source, refine.longest_cycle, None):
         own = {place: labels[place]}
-        pairs += make_cycles(pictures, own, tools.neighbours, lambda key: semantic, inpaint, refine)
+        pairs += make_cycles(pictures, own, tools.neighbours, semantic_for, inpaint, refine)
     save_refiner(folder / REFINER, train_refiner(pairs, tools.classes, refine))
 
 

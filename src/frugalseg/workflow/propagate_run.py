@@ -7,7 +7,7 @@ says that a frame is done.
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE, ClassSet
 from frugalseg.core.codec import read_label_png, write_label_png
-from frugalseg.core.errors import DataError
+from frugalseg.core.errors import ConfigError, DataError
 from frugalseg.core.files import write_atomic
 from frugalseg.core.records import Frame, Manifest, Provenance
 from frugalseg.data.labels import LabelReader
@@ -28,6 +28,7 @@ from frugalseg.propagation.dis import Dis, DisConfig
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
 from frugalseg.propagation.raft import Raft, RaftConfig
 from frugalseg.propagation.refine import INFO, load_refiner
+from frugalseg.propagation.semantic import Semantic
 from frugalseg.propagation.spread import Break, Event, Shot, Spread, SpreadConfig, Spreader, Tools, Unreached
 from frugalseg.workflow.propagate_config import PropagateConfig
 
@@ -41,7 +42,8 @@ class Plan:
     """What `propagate` was asked for, as it lies in the folder that it writes to.
 
     `labels` is a folder of label PNGs (class ids) by frame key; None: the labels that the data set itself has. `flows`
-    is where flows are kept, if they are. `inputs` are hashes of everything that labels are made from.
+    is where flows are kept, if they are. `inputs` are hashes of everything that labels are made from. `unseen` are the
+    networks that guess in cycles, as `propagate_unseen.read_unseen` gives them.
     """
 
     settings: dict[str, Any]
@@ -50,6 +52,7 @@ class Plan:
     checkpoint: str | None
     flows: str | None
     inputs: dict[str, str]
+    unseen: dict[str, str] = field(default_factory=dict)
 
     @property
     def config(self) -> PropagateConfig:
@@ -113,17 +116,31 @@ def open_tools(folder: Path, plan: Plan) -> Tools:
     neighbours = Neighbours(motion, Path(plan.flows) if plan.flows else None)
     semantic = refiner = None
     if config.method != "warp":
-        from frugalseg.models.store import load_model, read_model_info
-        from frugalseg.propagation.network import NetworkGuess
-        from frugalseg.training.predict import Predictor
-
         assert plan.checkpoint is not None
-        info, network = read_model_info(Path(plan.checkpoint)), load_model(Path(plan.checkpoint))
-        semantic = NetworkGuess(Predictor(network, (info["input_height"], info["input_width"])))
+        semantic = open_guess(Path(plan.checkpoint), plan.classes)
     if config.method == "warp_refine" and has_refiner(folder):
         refiner = load_refiner(folder / REFINER)
     confidence = Confidence.load(folder / CONFIDENCE) if (folder / CONFIDENCE).is_file() else None
     return Tools(neighbours, len(plan.classes), motion, semantic, refiner, confidence)
+
+
+def open_guess(model: Path, classes: ClassSet) -> Semantic:
+    """Return the network of a model folder as what guesses.
+
+    Raises:
+        ConfigError: it predicts other classes.
+    """
+    from frugalseg.models.store import load_model, read_model_info
+    from frugalseg.propagation.network import NetworkGuess
+    from frugalseg.training.predict import Predictor
+
+    info, network = read_model_info(model), load_model(model)
+    if network.classes.names != classes.names:
+        raise ConfigError(
+            f"{model}: this network predicts {', '.join(network.classes.names)}, but the labels are of "
+            f"{', '.join(classes.names)}.\nGive a network with the same classes in the same order."
+        )
+    return NetworkGuess(Predictor(network, (info["input_height"], info["input_width"])))
 
 
 def spread_run(folder: Path, number: int) -> None:

@@ -31,7 +31,7 @@ from frugalseg.models.store import load_model, read_model_info
 from frugalseg.training.predict import Predictor
 from frugalseg.workflow.adaptation_exhibits import adaptation_exhibits
 from frugalseg.workflow.answered_exhibits import answered
-from frugalseg.workflow.exhibits import exhibits, reliabilities
+from frugalseg.workflow.exhibits import coarse_scores, exhibits, reliabilities
 from frugalseg.workflow.image_exhibits import image_exhibits
 from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
 from frugalseg.workflow.round_exhibits import round_exhibits
@@ -71,6 +71,7 @@ class _Scored:
 def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
     scored = _scored(project, runs)
     models = tuple(map(_measured, scored))
+    evaluations = [(item.name, item.evaluation) for item in scored]
     last = _last_step(scored)
     asked = round_exhibits(project, {item.run.folder: item.name for item in scored}, last)
     whole = image_exhibits(project, runs)
@@ -90,7 +91,8 @@ def _collect(project: Project, runs: list[RunInfo]) -> ReportData:
         budget=project.settings.budget,
         notes=(note,) if simulated else (),
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        reliability=reliabilities([(item.name, item.evaluation) for item in scored]),
+        reliability=reliabilities(evaluations),
+        coarse=coarse_scores(evaluations),
         gallery=shown.gallery,
         drift=shown.drift,
         check=shown.check,

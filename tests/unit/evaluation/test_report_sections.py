@@ -12,6 +12,7 @@ import pytest
 from frugalseg.core.classes import IGNORE, ClassSet, SemanticClass
 from frugalseg.core.errors import DataError
 from frugalseg.evaluation import calibration, gallery
+from frugalseg.evaluation.coarse import CoarseScores
 from frugalseg.evaluation.confusion import Confusions, confusion
 from frugalseg.evaluation.confusion_table import MOST, confusion_matrix
 from frugalseg.evaluation.domain_sample import DomainSample, FrameSummary
@@ -24,7 +25,7 @@ from frugalseg.evaluation.reliability import Reliability
 from frugalseg.evaluation.report import EvaluatedModel, ReportData, render
 
 EVIL = "<img src=x onerror=alert(1)>\"'--></style></title><script>alert(2)</script>{{ 7*7 }}$&amp;"
-SECTIONS = {"mixups", "reliability", "gallery", "drift", "data"}
+SECTIONS = {"mixups", "coarse", "reliability", "gallery", "drift", "data"}
 
 
 def _load_page():
@@ -93,7 +94,13 @@ def build(
             "The target is darker.",
         ),
         left_out=(("Something", "it was not measured"),),
+        coarse={model: coarse_scores(data.classes)},
     )
+
+
+def coarse_scores(classes):
+    """Two categories, the first class scored by object; what has no value is there too."""
+    return CoarseScores({"things": 0.5, "stuff": None}, 0.5, 1234, {classes.names[0]: 0.1}, 0.1, {"things": 0.25}, 0.25)
 
 
 def section(html, name):
@@ -165,6 +172,26 @@ def test_hostile_names_stay_text():
     assert page.text.count(EVIL) > 30 and "<img src=x" not in html
     ids = [attributes["id"] for tag, attributes in page.tags if tag in ("section", "article") and "id" in attributes]
     assert len(set(ids)) == len(ids) and all(re.fullmatch(r"[a-z]+(-[a-z0-9]+)?", name) for name in ids)
+
+
+def test_categories_and_objects_are_told(full, html):
+    told = section(html, "coarse")
+    iou = full.models[0].scores.iou_C[0]
+    for text in (
+        "<td>50.0</td><td>10.0</td><td>25.0</td>",
+        ">things</th><td>50.0</td><td>25.0</td>",
+        ">stuff</th><td>–",
+    ):
+        assert text in told
+    assert f"its iIoU is {100 * (iou - 0.1):.1f} points below its IoU" in told and "1\u202f234 objects" in told
+    bare = dataclasses.replace(full, coarse={})
+    assert 'id="coarse"' not in render(bare) and "#coarse" not in render(bare)
+
+
+def test_an_evaluation_without_categories_or_objects_has_no_such_scores():
+    assert CoarseScores.of({"miou": 0.5}) is None
+    only = CoarseScores.of({"category_iou": {"flat": 0.5}, "category_miou": 0.5, "miou": 0.4})
+    assert (only.category_miou, only.objects, only.miiou) == (0.5, 0, None)
 
 
 def test_matrix_holds_the_shares_of_each_row(full, html):

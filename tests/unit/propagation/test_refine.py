@@ -22,7 +22,7 @@ from frugalseg.propagation.refine import (
     save_refiner,
 )
 from frugalseg.propagation.semantic import Guess
-from frugalseg.propagation.train_refine import make_cycles, train_refiner
+from frugalseg.propagation.train_refine import features_of_part, make_cycles, train_refiner
 
 CLASSES = 4
 
@@ -137,6 +137,17 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cycled) ->
     )
     assert all(torch.equal(value, again[name]) for name, value in same.items())
     assert not torch.equal(same["stem.0.weight"], other["stem.0.weight"])
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (40, 50), (74, 100), (30, 96)])
+def test_features_of_a_part_are_those_of_the_whole_there(cycled, row: int, column: int) -> None:
+    rows, columns = slice(row, row + 16), slice(column, column + 20)
+    for draft, _ in cycled:
+        assert (features_of_part(draft, rows, columns, 11) == features(draft, 11)[:, rows, columns]).all()
+        flat = np.zeros_like(draft.label_HW)
+        flat[3] = 1  # an edge beyond the reach of most parts
+        far = replace(draft, label_HW=flat)
+        assert (features_of_part(far, rows, columns, 11) == features(far, 11)[:, rows, columns]).all()
 
 
 def cycle_of(pictures, clip, number):

@@ -19,7 +19,7 @@ from frugalseg.models.store import load_model
 from frugalseg.workflow import bench_job
 from frugalseg.workflow.bench import BenchOptions, label_free_methods, seed_project
 from frugalseg.workflow.bench_grid import read_point, self_training_grid
-from frugalseg.workflow.bench_job import Job, done
+from frugalseg.workflow.bench_job import TRAININGS, Job, done
 from frugalseg.workflow.bench_jobs import alone, run_jobs
 from frugalseg.workflow.bench_uda import uda
 from frugalseg.workflow.catalog import METHODS, WITH_ANSWERS
@@ -166,7 +166,7 @@ def test_without_a_source_model_nothing_else_is_tried(data: Path, tmp_path: Path
     first = Job("source_only", "source_only", 0, str(copy.folder), ("lr=1e30",))
     other = Job("cbst", "cbst", 0, str(copy.folder), ("steps=1",), first)
     with alone(tmp_path / "work", QUIET) as lock:
-        found = run_jobs(lock, [first, other], 0, QUIET)
+        found = run_jobs(lock, [first, other], 0, QUIET, TRAININGS)
     assert "diverged" in found[first]
     assert found[other] == "source_only, seed 0 failed, and this starts from it."
     assert Job.from_json(other.to_json()) == other

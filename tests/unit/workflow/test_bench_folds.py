@@ -16,6 +16,7 @@ from frugalseg.workflow.bench import BenchOptions
 from frugalseg.workflow.bench_folds import Plan, folds
 from frugalseg.workflow.measure import OBJECTS
 from frugalseg.workflow.project import CONFUSIONS, Project, init_project
+from frugalseg.workflow.report import report_stage
 from frugalseg.workflow.stage import Options
 
 pytestmark = pytest.mark.slow
@@ -145,6 +146,9 @@ def test_object_scores_of_one_evaluation_are_in_its_stage(project):
     assert set(run_info.extra["iiou"]) <= {"person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle"}
     assert set(run_info.extra["category_iou"]) == set(class_names())
     assert np.isfinite(run_info.extra["category_miou"])
+    page = (report_stage(opened, QUIET).where / "report.html").read_text(encoding="utf-8")
+    told = page.partition('<section id="coarse">')[2].partition("</section>")[0]
+    assert "IoU of each category" in told and all(f">{name}</th>" in told for name in (*class_names(), "car"))
 
 
 def class_names():

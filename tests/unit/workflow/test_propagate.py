@@ -1,5 +1,6 @@
 """`propagate`: a video in, labels out; stopped and gone on with, damaged, in parallel, with a network."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -15,11 +16,14 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.core.codec import read_label_png, write_label_png
 from frugalseg.core.errors import ConfigError, DataError, StageOrderError
 from frugalseg.core.records import PartialLabel
+from frugalseg.data import class_sets
 from frugalseg.data.toycity import CLASSES, write_dataset
 from frugalseg.propagation.spread import ORIGINS
+from frugalseg.workflow import propagate_prepare
 from frugalseg.workflow.project import init_project, read_spec
 from frugalseg.workflow.propagate import propagate_project, propagate_video
 from frugalseg.workflow.propagate_run import open_gaps
+from frugalseg.workflow.propagate_unseen import EVERY, read_unseen
 from frugalseg.workflow.stage import Options
 
 SIZE_HW, FRAMES = (60, 80), 8
@@ -46,10 +50,10 @@ def video(city: Path, tmp_path: Path) -> Path:
 
 
 def spread(
-    video: Path, out: Path, *overrides: str, jobs: int = 0, labels: Path | None = None, checkpoint=None, **flags
+    video: Path, out: Path, *overrides: str, jobs: int = 0, labels: Path | None = None, checkpoint=None, unseen=None
 ):
-    options = Options(overrides=overrides, quiet=True, **flags)
-    return propagate_video(f"folder:{video}", labels, None, checkpoint, out, jobs, options)
+    options = Options(overrides=overrides, quiet=True)
+    return propagate_video(f"folder:{video}", labels, None, checkpoint, out, jobs, options, unseen)
 
 
 def key(drive: int, index: int) -> str:
@@ -207,6 +211,61 @@ def test_a_network_fills_what_motion_cannot_and_a_second_one_mends(video: Path, 
     assert refined["spread"] == 12 and (tmp_path / "b" / "refiner" / "refine.safetensors").is_file()
     with pytest.raises(ConfigError, match="--checkpoint"):
         spread(video, tmp_path / "c", "method=warp_inpaint")
+
+
+TINY = ("method=warp_refine", "calibration_frames=0", "steps=1", "channels=4", "batch_size=1", "crop_px=32", "cycles=1")
+
+
+def test_in_cycles_guesses_a_network_that_has_not_seen_the_frame(
+    video: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def cycles(pictures, labels, neighbours, semantic_for, inpaint, config):
+        found = pictures[next(iter(labels))].key
+        asked[found] = semantic_for(found)
+        assert inpaint.window_px == 5 and inpaint.recursion == "paper"
+        return make_cycles(pictures, labels, neighbours, semantic_for, inpaint, config)
+
+    make_cycles = propagate_prepare.make_cycles
+    monkeypatch.setattr(propagate_prepare, "make_cycles", cycles)
+    shutil.copytree(model, tmp_path / "other")
+    table = tmp_path / "unseen.csv"
+    keys = [key(drive, index) for drive in (0, 1) for index in LABELLED]
+    rows = [f"{one},{model if number % 2 else 'other'}" for number, one in enumerate(keys)]
+    table.write_text("\n".join(["key,model", *rows]) + "\n")
+    spread(video, tmp_path / "out", *TINY, "recursion=paper", "longest_cycle=1", checkpoint=model, unseen=table)
+    assert list(asked) == keys and asked[keys[0]] is asked[keys[2]] is not asked[keys[1]]
+    table.write_text("\n".join(["key,model", *rows[1:]]) + "\n")
+    with pytest.raises(ConfigError, match=f"1 of 4 labelled frames have no network there, e.g. {keys[0]}"):
+        spread(video, tmp_path / "b", *TINY, checkpoint=model, unseen=table)
+    table.write_text("frame,network\na,b\n")
+    with pytest.raises(ConfigError, match="columns key and model"):
+        spread(video, tmp_path / "c", *TINY, checkpoint=model, unseen=table)
+    with pytest.raises(ConfigError, match="warp has none"):
+        spread(video, tmp_path / "d", unseen=model)
+    assert read_unseen(model) == {EVERY: str(model)}
+
+
+def test_a_network_of_other_classes_is_refused(video: Path, tmp_path: Path) -> None:
+    from frugalseg.models.build import build
+    from frugalseg.models.store import save_model
+
+    other = class_sets.find("cityscapes19")
+    save_model(tmp_path / "m", build("shuffle_lite", other, seed=0), {"input_height": 32, "input_width": 32})
+    with pytest.raises(ConfigError, match="this network predicts"):
+        spread(video, tmp_path / "a", "method=warp_inpaint", checkpoint=tmp_path / "m")
+
+
+def test_the_page_beside_the_labels(video: Path, tmp_path: Path) -> None:
+    found = spread(video, tmp_path / "out", "recursion=paper")
+    page = (tmp_path / "out" / "propagate.html").read_text(encoding="utf-8")
+    assert "12 frames got a label from 4 labelled ones" in page and "<script" not in page
+    assert all(f"<h3>{one}</h3>" in page for one in found["label_next"])
+    assert "What to label next" in page and "doubt" in page and page.count("data:image") >= 4 * 8
+    rows = list(csv.DictReader((tmp_path / "out" / "frames.csv").read_text().splitlines()))
+    near = [float(row["known"]) for row in rows if 1 in (int(row["before_k"] or 9), int(row["after_k"] or 9))]
+    assert f"<td>{len(near)}</td><td>{100 * np.mean(near):.1f}</td>" in page.replace("\n", "")
 
 
 @pytest.mark.slow
