@@ -5,6 +5,7 @@ A place outside the source is marked, never clamped in silence: what was clamped
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -39,10 +40,10 @@ class Flow:
     def of(cls, px_HW2: NDArray[np.floating]) -> "Flow":
         """Return a flow that is valid where its place is finite and inside a source of the same size."""
         px_HW2 = px_HW2.astype(np.float32)  # a copy: what gave the numbers may use its memory again
-        known_HW = np.isfinite(px_HW2).all(axis=2)
-        px_HW2[~known_HW] = 0.0
-        columns_HW, rows_HW = places(px_HW2)
-        return cls(px_HW2, known_HW & inside(columns_HW, rows_HW))
+        valid_HW = inside(places(px_HW2))  # what is not finite is not inside
+        if not np.isfinite(px_HW2).all():
+            px_HW2[~np.isfinite(px_HW2).all(axis=2)] = 0.0
+        return cls(px_HW2, valid_HW)
 
     @classmethod
     def still(cls, size_HW: tuple[int, int]) -> "Flow":
@@ -61,30 +62,39 @@ class Flow:
         What leaves the view keeps its numbers: that it is marked follows from them.
         """
         steps_HW2 = np.rint(self.px_HW2 * FIXED_PER_PX)
-        hidden_HW = ~self.valid_HW & inside(*places(self.px_HW2))
-        kept_HW = (np.abs(steps_HW2) <= 32767).all(axis=2) & ~hidden_HW
-        return np.where(kept_HW[..., None], steps_HW2, FIXED_NOTHING).astype(np.int16)
+        nothing_HW = ~self.valid_HW & inside(places(self.px_HW2))
+        if steps_HW2.size and max(steps_HW2.max(), -steps_HW2.min()) > 32767:
+            nothing_HW |= (np.abs(steps_HW2) > 32767).any(axis=2)
+        steps_HW2[nothing_HW] = FIXED_NOTHING
+        return steps_HW2.astype(np.int16)
 
     @classmethod
     def from_fixed(cls, fixed_HW2: NDArray[np.int16]) -> "Flow":
         """Return what `to_fixed` wrote."""
-        px_HW2 = fixed_HW2.astype(np.float32) / FIXED_PER_PX
-        px_HW2[(fixed_HW2 == FIXED_NOTHING).any(axis=2)] = np.nan
+        px_HW2 = np.multiply(fixed_HW2, np.float32(1 / FIXED_PER_PX), dtype=np.float32)  # a power of two: exact
+        if fixed_HW2.min(initial=0) == FIXED_NOTHING:
+            px_HW2[(fixed_HW2 == FIXED_NOTHING).any(axis=2)] = np.nan
         return cls.of(px_HW2)
 
 
-def places(px_HW2: Pixels) -> tuple[Pixels, Pixels]:
-    """Return the columns and the rows (H x W each) that a flow points to."""
-    height, width = px_HW2.shape[:2]
-    columns_HW = px_HW2[..., 0] + np.arange(width, dtype=np.float32)[None, :]
-    rows_HW = px_HW2[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    return columns_HW, rows_HW
+def places(px_HW2: Pixels) -> Pixels:
+    """Return the places (columns, rows) that a flow points to, in the form that `cv2.remap` takes."""
+    return px_HW2 + _own_places(px_HW2.shape[0], px_HW2.shape[1])
 
 
-def inside(columns_HW: Pixels, rows_HW: Pixels) -> NDArray[np.bool_]:
+@lru_cache(maxsize=4)
+def _own_places(height: int, width: int) -> Pixels:
+    """Return each pixel's own place; read-only, since all share it."""
+    own_HW2 = np.moveaxis(np.indices((height, width), np.float32)[::-1], 0, 2).copy()
+    own_HW2.flags.writeable = False
+    return own_HW2
+
+
+def inside(places_HW2: Pixels) -> NDArray[np.bool_]:
     """Tell which places lie on a pixel of a picture of the same size: up to half a pixel beyond the outer centres."""
-    height, width = columns_HW.shape
-    return np.asarray((columns_HW >= -0.5) & (columns_HW < width - 0.5) & (rows_HW >= -0.5) & (rows_HW < height - 0.5))
+    height, width = places_HW2.shape[:2]
+    end = tuple(float(np.nextafter(np.float32(size - 0.5), np.float32(0))) for size in (width, height))  # itself in view
+    return np.asarray(cv2.inRange(places_HW2, (-0.5, -0.5), end)) != 0
 
 
 def compose(near: Flow, far: Flow) -> Flow:
@@ -101,11 +111,10 @@ def compose(near: Flow, far: Flow) -> Flow:
             f"cannot compose flows of {near.size_HW} and {far.size_HW} (height x width): frames of one track have one "
             "size."
         )
-    columns_HW, rows_HW = places(near.px_HW2)
-    moved_HW2 = cv2.remap(far.px_HW2, columns_HW, rows_HW, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved_HW2 = cv2.remap(far.px_HW2, places(near.px_HW2), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     px_HW2 = near.px_HW2 + np.asarray(moved_HW2, np.float32)
-    seen_HW = pick_nearest(far.valid_HW.astype(np.uint8), near, 0) == 1
-    return Flow(px_HW2, seen_HW & inside(*places(px_HW2)))
+    seen_HW = pick_nearest(far.valid_HW.view(np.uint8), near, 0) == 1
+    return Flow(px_HW2, seen_HW & inside(places(px_HW2)))
 
 
 def pick_nearest(source_HW: NDArray[np.uint8], flow: Flow, outside: int | None) -> NDArray[np.uint8]:
@@ -113,8 +122,6 @@ def pick_nearest(source_HW: NDArray[np.uint8], flow: Flow, outside: int | None) 
 
     Where the flow is marked it is `outside`; with None the nearest pixel that the source has.
     """
-    columns_HW, rows_HW = places(flow.px_HW2)
-    moved_HW = np.asarray(
-        cv2.remap(source_HW, columns_HW, rows_HW, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+    moved = cv2.remap(source_HW, places(flow.px_HW2), None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    moved_HW = np.asarray(moved, np.uint8)
     return moved_HW if outside is None else np.where(flow.valid_HW, moved_HW, np.uint8(outside))

@@ -236,8 +236,8 @@ def found_again(before: Picture, now: Picture, step: Flow) -> float:
     Looked at on every fourth pixel each way.
     """
     part = slice(None, None, THINNED), slice(None, None, THINNED)
-    columns_HW, rows_HW = (np.ascontiguousarray(place[part]) for place in places(step.px_HW2))
-    moved = cv2.remap(before.rgb_HWC, columns_HW, rows_HW, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    places_HW2 = np.ascontiguousarray(places(step.px_HW2)[part])
+    moved = cv2.remap(before.rgb_HWC, places_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     distance_HW = np.linalg.norm(now.rgb_HWC[part].astype(np.float32) - moved, axis=2)
     seen_HW = step.valid_HW[part]
     return float((distance_HW[seen_HW] < FIT).mean()) if seen_HW.any() else 0.0

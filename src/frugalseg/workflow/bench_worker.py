@@ -1,13 +1,11 @@
 """The process of one job: `python -m frugalseg.workflow.bench_worker JOB`. If its parent dies it saves and leaves."""
 
-import os
-import signal
 import sys
 import threading
 
 from frugalseg.core.errors import FrugalsegError
 from frugalseg.workflow.bench_job import Job, work
-from frugalseg.workflow.bench_jobs import ENDS_WITH
+from frugalseg.workflow.child import ENDS_WITH, leave_with_parent
 
 
 def main() -> int:
@@ -19,12 +17,6 @@ def main() -> int:
         print(f"{ENDS_WITH}{error}", file=sys.stderr, flush=True)
         return 2
     return 0
-
-
-def leave_with_parent() -> None:
-    """Wait until the parent has ended, then tell this process to end."""
-    os.read(0, 1)  # the parent writes nothing: this returns when its end of the pipe is closed
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
