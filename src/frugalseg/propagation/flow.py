@@ -5,7 +5,7 @@ A place outside the source is marked, never clamped in silence: what was clamped
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from frugalseg.core.errors import DataError
 
 FIXED_PER_PX = 64  # steps a pixel of the int16 form: ± 511.98 px at 1/128 px of error
 FIXED_NOTHING = np.int16(-32768)  # no flow is known here, or it is too long for the form
+LONGEST_PX = 32767.5 / FIXED_PER_PX
 
 Pixels = NDArray[np.float32]
 
@@ -56,17 +57,24 @@ class Flow:
         height, width = self.valid_HW.shape
         return height, width
 
+    @cached_property
+    def places_HW2(self) -> Pixels:
+        """The places that it points to."""
+        return places(self.px_HW2)
+
     def to_fixed(self) -> NDArray[np.int16]:
         """Return the flow as int16, H x W x 2; what is too long, or marked though its place is in view, is nothing.
 
         What leaves the view keeps its numbers: that it is marked follows from them.
         """
-        steps_HW2 = np.rint(self.px_HW2 * FIXED_PER_PX)
-        nothing_HW = ~self.valid_HW & inside(places(self.px_HW2))
-        if steps_HW2.size and max(steps_HW2.max(), -steps_HW2.min()) > 32767:
-            nothing_HW |= (np.abs(steps_HW2) > 32767).any(axis=2)
-        steps_HW2[nothing_HW] = FIXED_NOTHING
-        return steps_HW2.astype(np.int16)
+        steps = cv2.multiply(self.px_HW2, (FIXED_PER_PX,) * 4, dtype=cv2.CV_16S)  # half to even; too long: the ends
+        steps_HW2 = np.asarray(steps, np.int16)
+        nothing_HW = ~self.valid_HW & inside(self.places_HW2)
+        if max(self.px_HW2.max(initial=0), -self.px_HW2.min(initial=0)) >= LONGEST_PX:
+            nothing_HW |= (np.abs(self.px_HW2) >= LONGEST_PX).any(axis=2)
+        if nothing_HW.any():
+            steps_HW2[nothing_HW] = FIXED_NOTHING
+        return steps_HW2
 
     @classmethod
     def from_fixed(cls, fixed_HW2: NDArray[np.int16]) -> "Flow":
@@ -93,7 +101,7 @@ def _own_places(height: int, width: int) -> Pixels:
 def inside(places_HW2: Pixels) -> NDArray[np.bool_]:
     """Tell which places lie on a pixel of a picture of the same size: up to half a pixel beyond the outer centres."""
     height, width = places_HW2.shape[:2]
-    end = tuple(float(np.nextafter(np.float32(size - 0.5), np.float32(0))) for size in (width, height))  # itself in view
+    end = tuple(float(np.nextafter(np.float32(size - 0.5), np.float32(0))) for size in (width, height))  # still inside
     return np.asarray(cv2.inRange(places_HW2, (-0.5, -0.5), end)) != 0
 
 
@@ -111,7 +119,7 @@ def compose(near: Flow, far: Flow) -> Flow:
             f"cannot compose flows of {near.size_HW} and {far.size_HW} (height x width): frames of one track have one "
             "size."
         )
-    moved_HW2 = cv2.remap(far.px_HW2, places(near.px_HW2), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved_HW2 = cv2.remap(far.px_HW2, near.places_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     px_HW2 = near.px_HW2 + np.asarray(moved_HW2, np.float32)
     seen_HW = pick_nearest(far.valid_HW.view(np.uint8), near, 0) == 1
     return Flow(px_HW2, seen_HW & inside(places(px_HW2)))
@@ -122,6 +130,6 @@ def pick_nearest(source_HW: NDArray[np.uint8], flow: Flow, outside: int | None) 
 
     Where the flow is marked it is `outside`; with None the nearest pixel that the source has.
     """
-    moved = cv2.remap(source_HW, places(flow.px_HW2), None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(source_HW, flow.places_HW2, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     moved_HW = np.asarray(moved, np.uint8)
     return moved_HW if outside is None else np.where(flow.valid_HW, moved_HW, np.uint8(outside))

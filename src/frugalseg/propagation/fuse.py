@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE
-from frugalseg.propagation.flow import Flow, places
+from frugalseg.propagation.flow import Flow
 from frugalseg.propagation.warp import warp_nearest
 
 ERROR_SCALE = 20.0  # RGB distance at which a warp's vote falls to 1/e; 5 to 20 differ by .4 (benchmarks/propagation.py)
@@ -41,24 +41,21 @@ class Warp:
         return np.where(self.flow.valid_HW, self.error_HW, np.float32(np.inf))
 
     @cached_property
-    def _places_HW2(self) -> NDArray[np.float32]:
-        return places(self.flow.px_HW2)
-
-    @cached_property
     def pure_HW(self) -> NDArray[np.bool_]:
         """Tells where the four pixels around the place have one class."""
-        height, width = self.label_HW.shape
         padded_HW = np.pad(self.label_HW, 1, mode="edge")
         corners = [padded_HW[row : row - 1 or None, column : column - 1 or None] for row in (0, 1) for column in (0, 1)]
         alike_HW = (corners[0] == corners[1]) & (corners[0] == corners[2]) & (corners[0] == corners[3])
-        corner_HW2 = np.floor(self._places_HW2).clip(-1, (width - 1, height - 1)) + 1  # of the padded label
-        pure = cv2.remap(alike_HW.view(np.uint8), corner_HW2.astype(np.int16), None, cv2.INTER_NEAREST)
+        # The nearest to place + 1/2 is the corner below it, in the padded label; of a whole number either will do.
+        corner_HW2 = self.flow.places_HW2 + np.float32(0.5)
+        alike = alike_HW.view(np.uint8)
+        pure = cv2.remap(alike, corner_HW2, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(pure, np.uint8).view(np.bool_)
 
     def shares(self, chosen_N: NDArray[np.intp], classes: int) -> NDArray[np.float64]:
         """Return N x (C + 1) bilinear class shares at flat pixel numbers, IGNORE last; the outermost labels go on."""
         height, width = self.label_HW.shape
-        columns_N, rows_N = self._places_HW2.reshape(-1, 2)[chosen_N].T
+        columns_N, rows_N = self.flow.places_HW2.reshape(-1, 2)[chosen_N].T
         left_N, top_N = (np.floor(place_N).astype(np.int32) for place_N in (columns_N, rows_N))
         total, row_N = np.zeros(len(chosen_N) * (classes + 1)), np.arange(len(chosen_N)) * (classes + 1)
         for below in (0, 1):
@@ -90,7 +87,7 @@ def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend
     for number, (warp, error_HW) in enumerate(zip(warps[1:], errors[1:], strict=True), 1):
         better_HW = error_HW < least_HW
         np.copyto(label_HW, warp.nearest_HW, where=better_HW)
-        winner_HW[better_HW] = number
+        np.copyto(winner_HW, np.uint8(number), where=better_HW)
         np.minimum(least_HW, error_HW, out=least_HW)
     for warp, error_HW in zip(warps, errors, strict=True):
         disputed_HW |= np.isfinite(error_HW) & ~(warp.pure_HW & (warp.nearest_HW == label_HW))
@@ -103,5 +100,5 @@ def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend
         given = np.stack([vote[np.arange(len(chosen_N)), won_N] for vote in votes])
         winner_HW.ravel()[chosen_N] = given.argmax(axis=0)
     for number, warp in enumerate(warps):
-        winner_HW[(winner_HW == number) & ~warp.flow.valid_HW] = IGNORE
+        np.copyto(winner_HW, np.uint8(IGNORE), where=(winner_HW == number) & ~warp.flow.valid_HW)
     return Fused(label_HW if extend else np.where(winner_HW == IGNORE, np.uint8(IGNORE), label_HW), winner_HW)

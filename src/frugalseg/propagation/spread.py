@@ -19,7 +19,7 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import Config
 from frugalseg.propagation.chain import Anchor, Chain, Reached
 from frugalseg.propagation.confidence import Confidence, pixel_features
-from frugalseg.propagation.flow import Flow, places
+from frugalseg.propagation.flow import Flow
 from frugalseg.propagation.fuse import ERROR_SCALE, Warp, fuse
 from frugalseg.propagation.inpaint import GUESSED, REFINED, Draft, inpaint
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
@@ -205,7 +205,8 @@ class Spreader:
         fused = fuse(warps, tools.classes, config.error_scale, config.extend)
         sides = [BEFORE if there is before else AFTER for there in reached]
         origins = [side for side, group in zip(sides, groups, strict=True) for _ in group]
-        origin_HW = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)[fused.warp_HW]
+        by_warp = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)
+        origin_HW = np.asarray(cv2.LUT(fused.warp_HW, by_warp), np.uint8)
         label_HW = fused.label_HW
         if tools.semantic is not None:
             label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, warps, nearest(reached))
@@ -236,7 +237,7 @@ def found_again(before: Picture, now: Picture, step: Flow) -> float:
     Looked at on every fourth pixel each way.
     """
     part = slice(None, None, THINNED), slice(None, None, THINNED)
-    places_HW2 = np.ascontiguousarray(places(step.px_HW2)[part])
+    places_HW2 = np.ascontiguousarray(step.places_HW2[part])
     moved = cv2.remap(before.rgb_HWC, places_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     distance_HW = np.linalg.norm(now.rgb_HWC[part].astype(np.float32) - moved, axis=2)
     seen_HW = step.valid_HW[part]

@@ -24,6 +24,7 @@ from frugalseg.data.sequences import BEGINS, Run
 from frugalseg.workflow.project import MODEL, PARTIAL, UNLISTED, Project, read_spec
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_jobs import run_stretches
+from frugalseg.workflow.propagate_motion import learn_motion
 from frugalseg.workflow.propagate_prepare import calibrate, learn_refiner
 from frugalseg.workflow.propagate_run import (
     CONFIDENCE,
@@ -33,6 +34,7 @@ from frugalseg.workflow.propagate_run import (
     LabelSource,
     Plan,
     has_refiner,
+    motion_folder,
     open_tools,
     read_rows,
     stretches,
@@ -125,7 +127,9 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
         )
     _begin(folder, manifest, plan)
     began_s = time.monotonic()
-    config, tools = plan.config, open_tools(folder, plan)
+    config = plan.config
+    learn_motion(motion_folder(folder, plan), runs, config, options)
+    tools = open_tools(folder, plan)
     if config.method == "warp_refine" and not has_refiner(folder):
         learn_refiner(folder, runs, source, tools, config)
         tools = open_tools(folder, plan)
@@ -152,6 +156,7 @@ def _plan(
     flows: Path | None,
 ) -> Plan:
     given = {"labels": labels, "checkpoint": checkpoint, "raft_weights": config.raft_weights}
+    given |= {"sdc_weights": config.sdc_weights}
     inputs = {name: content_hash(path) for name, path in given.items() if path is not None}
     lines = [f"{frame.key} {frame.index} {frame.sha256}" for frame in manifest]
     if labels is None:  # those of the data set itself

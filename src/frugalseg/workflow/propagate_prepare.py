@@ -15,9 +15,8 @@ from frugalseg.propagation.calibrate import examples
 from frugalseg.propagation.confidence import Confidence, Examples
 from frugalseg.propagation.inpaint import InpaintConfig
 from frugalseg.propagation.motion import Picture
-from frugalseg.propagation.refine import RefineConfig, save_refiner
+from frugalseg.propagation.networks import RefineConfig
 from frugalseg.propagation.spread import SpreadConfig, Tools
-from frugalseg.propagation.train_refine import Pair, make_cycles, train_refiner
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_run import ACCEPT, CONFIDENCE, REFINER, LabelSource, shots
 from frugalseg.workflow.stage import Options
@@ -80,6 +79,9 @@ def learn_refiner(
     Raises:
         TrainingError: no labelled frame has a neighbour.
     """
+    from frugalseg.propagation.refine import save_refiner
+    from frugalseg.propagation.train_refine import Pair, make_cycles, train_refiner
+
     assert tools.semantic is not None
     semantic, refine = tools.semantic, config.part(RefineConfig)
     inpaint = InpaintConfig(tau=config.tau)
