@@ -17,7 +17,8 @@ from frugalseg.models.network import pad_to_multiple
 
 RADIUS = 2  # pixels of a level that are compared, each way
 SEEN = (2 * RADIUS + 1) ** 2
-SHARP = 10.0  # how much more a place counts at the start that fits better by 1 (a cosine)
+WINDOW_PX = 5  # side of the square that a fit is averaged over: single places fit in many ways
+SHARP = 20.0  # how much more a place counts at the start that fits better by 1 (a cosine)
 
 
 class Reconstructor(nn.Module):
@@ -95,10 +96,12 @@ def warp(source_NChw: Tensor, flow_N2hw: Tensor) -> Tensor:
 
 
 def compare(here_NChw: Tensor, there_NChw: Tensor) -> Tensor:
-    """Return N x SEEN x h x w: the products of each place here with those around it there, row by row; 0 outside."""
+    """Return N x SEEN x h x w: how the places here fit those so many steps away there, step by step in rows.
+
+    Products of features (0 outside), averaged over a square.
+    """
     height, width = here_NChw.shape[-2:]
     wide = functional.pad(there_NChw, (RADIUS, RADIUS, RADIUS, RADIUS))
     around = range(2 * RADIUS + 1)
-    return torch.stack(
-        [(here_NChw * wide[..., r : r + height, c : c + width]).sum(dim=1) for r in around for c in around], dim=1
-    )
+    products = [(here_NChw * wide[..., r : r + height, c : c + width]).sum(dim=1) for r in around for c in around]
+    return functional.avg_pool2d(torch.stack(products, dim=1), WINDOW_PX, 1, WINDOW_PX // 2, count_include_pad=False)

@@ -142,7 +142,7 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
     if failed:
         texts = [f"{runs[number].frames[0].key} …: {why}" for number, why in failed.items()]
         raise DataError(f"{len(failed)} of {len(numbers)} stretches failed:\n  " + "\n  ".join(texts))
-    found = _summary(folder, runs, numbers, labelled, options)
+    found = _summary(folder, manifest, runs, numbers, labelled, options)
     rate = (_count(folder, numbers) - done_before) / max(1e-9, time.monotonic() - spread_s)
     return {**found, "frames_per_s": round(rate, 2), "seconds": round(time.monotonic() - began_s, 1)}
 
@@ -186,13 +186,21 @@ def _count(folder: Path, numbers: Sequence[int]) -> int:
 
 
 def _summary(
-    folder: Path, runs: Sequence[Run], numbers: Sequence[int], labelled: set[str], options: Options
+    folder: Path,
+    manifest: Manifest,
+    runs: Sequence[Run],
+    numbers: Sequence[int],
+    labelled: set[str],
+    options: Options,
 ) -> dict[str, Any]:
     """Write frames.csv and return what is said at the end."""
     rows = [row for number in numbers for row in read_rows(folder, number)]
     made = list({row["key"]: row for row in rows if "key" in row}.values())
     breaks = {row["break"]: row["reason"] for row in rows if "break" in row}
     breaks |= {run.frames[0].key: run.before for run in runs if run.before != BEGINS}
+    left_out = [f"{one.path}: {one.reason}" for one in manifest.refused]
+    for text in left_out:
+        options.say(f"left out: {text}")
     for key, reason in breaks.items():
         options.say(f"{key}: a new track begins: {reason}")
     buffer = io.StringIO()
@@ -209,6 +217,7 @@ def _summary(
         "spread": len(made),
         "unreached": frames - len(labelled) - len(made),
         "tracks_ended": breaks,
+        "left_out": left_out,
         "known": _mean(made, "known"),
         "confidence": _mean(made, "confidence"),
         "accepted": _mean(made, "accepted"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -54,9 +55,8 @@ def learn_motion(trained: Path, runs: Sequence[Run], config: PropagateConfig, op
     from frugalseg.propagation.train_sdc import crops, train_sdc
 
     own = config.part(SdcConfig)
-    pairs = crops(
-        _neighbours(runs, own.sdc_pairs), Dis(config.part(DisConfig)) if own.sdc_start == "dis" else None, own
-    )
+    start = Dis(config.part(DisConfig)) if own.sdc_start == "dis" else None
+    pairs = crops(_neighbours(runs, own.sdc_pairs), start, own)
     options.say(f"sdc: learning motion from {len(pairs)} pairs of frames, {own.sdc_steps} steps; kept in {trained}")
     save_sdc(trained, train_sdc(pairs, own))
 
@@ -67,8 +67,8 @@ def _neighbours(runs: Sequence[Run], most: int) -> Iterator[tuple[Picture, Pictu
     Pairs that cannot be read are left out; spreading names their frames.
     """
     found = [pair for run in runs for pair in pairwise(run.frames)]
-    sizes = [(one.height, one.width) for one, _ in found]
-    found = [pair for pair, size in zip(found, sizes, strict=True) if size == max(sizes, key=sizes.count)]
+    sizes = Counter((one.height, one.width) for one, _ in found).most_common(1)
+    found = [(one, other) for one, other in found if (one.height, one.width) == sizes[0][0]]
     for number in sorted({round(at) for at in np.linspace(0, len(found) - 1, min(most, len(found)))}):
         one, other = found[number]
         try:
