@@ -104,7 +104,7 @@ def whole(videos: Path, out: Path, jobs: int, settings: Sequence[str]) -> dict[s
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
     seconds = time.monotonic() - began
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024  # KiB on Linux
-    flows = len(list((out / "flows").glob("*.npz")))
+    flows = len(list((out / "flows").glob("*.flow")))
     spread = json.loads(done.stdout)["spread"]
     return {"s": seconds, "cpu_s": _children_s() - before, "spread": spread, "flows": flows, "peak_mib": peak}
 

@@ -22,18 +22,19 @@ Pixels = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """`px_HW2` (float32: columns, rows) with source[p + px] = target[p], and where that place is known and in view.
+    """`px_HW2` (float32: columns, rows) with source[p + px] = target[p], and where that is known (None: everywhere).
 
     Where `valid_HW` is False the numbers are the best guess there is (a place out of view), or 0.
     """
 
     px_HW2: Pixels
-    valid_HW: NDArray[np.bool_]
+    known_HW: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        if self.px_HW2.shape != (*self.valid_HW.shape, 2) or self.px_HW2.dtype != np.float32:
+        mask = self.px_HW2.shape[:2] if self.known_HW is None else self.known_HW.shape
+        if self.px_HW2.shape != (*mask, 2) or len(mask) != 2 or self.px_HW2.dtype != np.float32:
             raise DataError(
-                f"flow is {self.px_HW2.shape} {self.px_HW2.dtype} with a mask of {self.valid_HW.shape}; "
+                f"flow is {self.px_HW2.shape} {self.px_HW2.dtype} with a mask of {mask}; "
                 "expected height x width x 2 float32 and height x width."
             )
 
@@ -41,21 +42,27 @@ class Flow:
     def of(cls, px_HW2: NDArray[np.floating]) -> "Flow":
         """Return a flow that is valid where its place is finite and inside a source of the same size."""
         px_HW2 = px_HW2.astype(np.float32)  # a copy: what gave the numbers may use its memory again
-        valid_HW = inside(places(px_HW2))  # what is not finite is not inside
-        if not np.isfinite(px_HW2).all():
-            px_HW2[~np.isfinite(px_HW2).all(axis=2)] = 0.0
-        return cls(px_HW2, valid_HW)
+        if np.isfinite(px_HW2).all():
+            return cls(px_HW2)
+        known_HW = np.isfinite(px_HW2).all(axis=2)
+        px_HW2[~known_HW] = 0.0
+        return cls(px_HW2, known_HW)
 
     @classmethod
     def still(cls, size_HW: tuple[int, int]) -> "Flow":
         """Return the flow of a picture that stays as it is."""
-        return cls(np.zeros((*size_HW, 2), np.float32), np.ones(size_HW, np.bool_))
+        return cls(np.zeros((*size_HW, 2), np.float32))
 
     @property
     def size_HW(self) -> tuple[int, int]:
         """Height and width."""
-        height, width = self.valid_HW.shape
-        return height, width
+        return self.px_HW2.shape[0], self.px_HW2.shape[1]
+
+    @cached_property
+    def valid_HW(self) -> NDArray[np.bool_]:
+        """Where it is known and in the source's view."""
+        inside_HW = inside(self.places_HW2)
+        return inside_HW if self.known_HW is None else inside_HW & self.known_HW
 
     @cached_property
     def places_HW2(self) -> Pixels:
@@ -69,11 +76,10 @@ class Flow:
         """
         steps = cv2.multiply(self.px_HW2, (FIXED_PER_PX,) * 4, dtype=cv2.CV_16S)  # half to even; too long: the ends
         steps_HW2 = np.asarray(steps, np.int16)
-        nothing_HW = ~self.valid_HW & inside(self.places_HW2)
+        if self.known_HW is not None:
+            steps_HW2[~self.known_HW & inside(self.places_HW2)] = FIXED_NOTHING
         if max(self.px_HW2.max(initial=0), -self.px_HW2.min(initial=0)) >= LONGEST_PX:
-            nothing_HW |= (np.abs(self.px_HW2) >= LONGEST_PX).any(axis=2)
-        if nothing_HW.any():
-            steps_HW2[nothing_HW] = FIXED_NOTHING
+            steps_HW2[(np.abs(self.px_HW2) >= LONGEST_PX).any(axis=2)] = FIXED_NOTHING
         return steps_HW2
 
     @classmethod
@@ -121,8 +127,8 @@ def compose(near: Flow, far: Flow) -> Flow:
         )
     moved_HW2 = cv2.remap(far.px_HW2, near.places_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     px_HW2 = near.px_HW2 + np.asarray(moved_HW2, np.float32)
-    seen_HW = pick_nearest(far.valid_HW.view(np.uint8), near, 0) == 1
-    return Flow(px_HW2, seen_HW & inside(places(px_HW2)))
+    seen_HW = pick_nearest(far.valid_HW.view(np.uint8), near, None) == 1
+    return Flow(px_HW2, seen_HW & near.valid_HW)
 
 
 def pick_nearest(source_HW: NDArray[np.uint8], flow: Flow, outside: int | None) -> NDArray[np.uint8]:

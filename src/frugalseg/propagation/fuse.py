@@ -6,7 +6,7 @@ Legend: H x W pixels, C classes, N disputed pixels. Only pixels that any warp is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import cv2
 import numpy as np
@@ -95,7 +95,7 @@ def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend
     if len(chosen_N):
         weights_N = [np.exp((least_HW.ravel()[chosen_N] - one.ravel()[chosen_N]) / scale) for one in errors]
         votes = [w[:, None] * warp.shares(chosen_N, classes) for w, warp in zip(weights_N, warps, strict=True)]
-        won_N = np.sum(votes, axis=0).argmax(axis=1)
+        won_N = reduce(np.add, votes).argmax(axis=1)
         label_HW.ravel()[chosen_N] = np.where(won_N == classes, IGNORE, won_N)
         given = np.stack([vote[np.arange(len(chosen_N)), won_N] for vote in votes])
         winner_HW.ravel()[chosen_N] = given.argmax(axis=0)
