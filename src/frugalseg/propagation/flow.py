@@ -6,6 +6,7 @@ A place outside the source is marked, never clamped in silence: what was clamped
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,8 +17,10 @@ from frugalseg.core.errors import DataError
 FIXED_PER_PX = 64  # steps a pixel of the int16 form: ± 511.98 px at 1/128 px of error
 FIXED_NOTHING = np.int16(-32768)  # no flow is known here, or it is too long for the form
 LONGEST_PX = 32767.5 / FIXED_PER_PX
+AS_STEPS = np.full(4, FIXED_PER_PX, np.float64)  # a scalar as OpenCV takes it
 
 Pixels = NDArray[np.float32]
+Number = TypeVar("Number", np.uint8, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +77,7 @@ class Flow:
 
         What leaves the view keeps its numbers: that it is marked follows from them.
         """
-        steps = cv2.multiply(self.px_HW2, (FIXED_PER_PX,) * 4, dtype=cv2.CV_16S)  # half to even; too long: the ends
+        steps = cv2.multiply(self.px_HW2, AS_STEPS, dtype=cv2.CV_16S)  # half to even; too long: the ends
         steps_HW2 = np.asarray(steps, np.int16)
         if self.known_HW is not None:
             steps_HW2[~self.known_HW & inside(self.places_HW2)] = FIXED_NOTHING
@@ -108,7 +111,8 @@ def inside(places_HW2: Pixels) -> NDArray[np.bool_]:
     """Tell which places lie on a pixel of a picture of the same size: up to half a pixel beyond the outer centres."""
     height, width = places_HW2.shape[:2]
     end = tuple(float(np.nextafter(np.float32(size - 0.5), np.float32(0))) for size in (width, height))  # still inside
-    return np.asarray(cv2.inRange(places_HW2, (-0.5, -0.5), end)) != 0
+    found_HW: NDArray[np.bool_] = np.asarray(cv2.inRange(places_HW2, (-0.5, -0.5), end), np.uint8) != 0
+    return found_HW
 
 
 def compose(near: Flow, far: Flow) -> Flow:
@@ -125,10 +129,16 @@ def compose(near: Flow, far: Flow) -> Flow:
             f"cannot compose flows of {near.size_HW} and {far.size_HW} (height x width): frames of one track have one "
             "size."
         )
-    moved_HW2 = cv2.remap(far.px_HW2, near.places_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    px_HW2 = near.px_HW2 + np.asarray(moved_HW2, np.float32)
+    px_HW2 = near.px_HW2 + read_at(far.px_HW2, near.places_HW2)
     seen_HW = pick_nearest(far.valid_HW.view(np.uint8), near, None) == 1
     return Flow(px_HW2, seen_HW & near.valid_HW)
+
+
+def read_at(source: NDArray[Number], places_HW2: Pixels, how: int = cv2.INTER_LINEAR) -> NDArray[Number]:
+    """Return what a picture or map has at places, between its pixels or at the nearest; the outermost are repeated."""
+    # An empty array in place of None would be taken for a map.
+    found = cv2.remap(source, places_HW2, None, how, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.asarray(found, source.dtype)
 
 
 def pick_nearest(source_HW: NDArray[np.uint8], flow: Flow, outside: int | None) -> NDArray[np.uint8]:
@@ -136,6 +146,5 @@ def pick_nearest(source_HW: NDArray[np.uint8], flow: Flow, outside: int | None) 
 
     Where the flow is marked it is `outside`; with None the nearest pixel that the source has.
     """
-    moved = cv2.remap(source_HW, flow.places_HW2, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    moved_HW = np.asarray(moved, np.uint8)
+    moved_HW = read_at(source_HW, flow.places_HW2, cv2.INTER_NEAREST)
     return moved_HW if outside is None else np.where(flow.valid_HW, moved_HW, np.uint8(outside))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE
-from frugalseg.propagation.flow import Flow
+from frugalseg.propagation.flow import Flow, read_at
 from frugalseg.propagation.warp import warp_nearest
 
 ERROR_SCALE = 20.0  # RGB distance at which a warp's vote falls to 1/e; 5 to 20 differ by .4 (benchmarks/propagation.py)
@@ -48,9 +48,8 @@ class Warp:
         alike_HW = (corners[0] == corners[1]) & (corners[0] == corners[2]) & (corners[0] == corners[3])
         # The nearest to place + 1/2 is the corner below it, in the padded label; of a whole number either will do.
         corner_HW2 = self.flow.places_HW2 + np.float32(0.5)
-        alike = alike_HW.view(np.uint8)
-        pure = cv2.remap(alike, corner_HW2, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(pure, np.uint8).view(np.bool_)
+        alike: NDArray[np.uint8] = alike_HW.view(np.uint8)
+        return read_at(alike, corner_HW2, cv2.INTER_NEAREST).view(np.bool_)
 
     def shares(self, chosen_N: NDArray[np.intp], classes: int) -> NDArray[np.float64]:
         """Return N x (C + 1) bilinear class shares at flat pixel numbers, IGNORE last; the outermost labels go on."""

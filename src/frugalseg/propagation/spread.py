@@ -19,7 +19,7 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import Config
 from frugalseg.propagation.chain import Anchor, Chain, Reached
 from frugalseg.propagation.confidence import Confidence, pixel_features
-from frugalseg.propagation.flow import Flow
+from frugalseg.propagation.flow import Flow, read_at
 from frugalseg.propagation.fuse import ERROR_SCALE, Warp, fuse
 from frugalseg.propagation.inpaint import GUESSED, REFINED, Draft, inpaint
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
@@ -237,9 +237,8 @@ def found_again(before: Picture, now: Picture, step: Flow) -> float:
     Looked at on every fourth pixel each way.
     """
     part = slice(None, None, THINNED), slice(None, None, THINNED)
-    places_HW2 = np.ascontiguousarray(step.places_HW2[part])
-    moved = cv2.remap(before.rgb_HWC, places_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    distance_HW = np.linalg.norm(now.rgb_HWC[part].astype(np.float32) - moved, axis=2)
+    moved_HWC = read_at(before.rgb_HWC, np.ascontiguousarray(step.places_HW2[part]))
+    distance_HW = np.linalg.norm(now.rgb_HWC[part].astype(np.float32) - moved_HWC, axis=2)
     seen_HW = step.valid_HW[part]
     return float((distance_HW[seen_HW] < FIT).mean()) if seen_HW.any() else 0.0
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE
-from frugalseg.propagation.flow import Flow, pick_nearest
+from frugalseg.propagation.flow import Flow, pick_nearest, read_at
 
 WINDOW_PX = 5  # side of the square that an error is averaged over; single pixels are mostly noise
 
@@ -27,8 +27,7 @@ def one_hot(label_HW: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
 
 def warp_soft(soft_HWC: NDArray[np.float32], flow: Flow, extend: bool = False) -> NDArray[np.float32]:
     """Return class shares as seen from the target, read between pixels; where flow is marked as said above."""
-    moved = cv2.remap(soft_HWC, flow.places_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    moved_HWC = np.asarray(moved, np.float32)
+    moved_HWC = read_at(soft_HWC, flow.places_HW2)
     if not extend:
         moved_HWC[~flow.valid_HW] = 0.0
         moved_HWC[~flow.valid_HW, -1] = 1.0
@@ -44,8 +43,7 @@ def harden(soft_HWC: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def warp_picture(rgb_HWC: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
     """Return a picture as seen from the target, bilinear; the outermost pixels are repeated where flow is marked."""
-    moved = cv2.remap(rgb_HWC, flow.places_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.uint8)
+    return read_at(rgb_HWC, flow.places_HW2)
 
 
 def photometric_error(

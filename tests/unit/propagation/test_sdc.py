@@ -13,7 +13,7 @@ from frugalseg.propagation.flow import Flow
 from frugalseg.propagation.motion import Picture
 from frugalseg.propagation.networks import SdcConfig
 from frugalseg.propagation.sdc import Sdc, save_sdc
-from frugalseg.propagation.sdc_net import RADIUS, SEEN, Reconstructor, best_fit, compare, halves, twice
+from frugalseg.propagation.sdc_net import RADIUS, SEEN, WINDOW_PX, Reconstructor, best_fit, compare, halves, twice
 from frugalseg.propagation.train_sdc import Pair, crops, train_sdc
 
 SMALL = {"sdc_channels": 8, "sdc_levels": 2, "sdc_crop_px": 32, "sdc_batch_size": 1, "sdc_pairs": 2}
@@ -37,12 +37,16 @@ def test_comparing_against_a_naive_loop_and_the_best_fit_is_the_step_there() -> 
     found = compare(here, there)
     assert found.shape == (2, SEEN, 6, 7)
     steps = [(down, right) for down in range(-RADIUS, RADIUS + 1) for right in range(-RADIUS, RADIUS + 1)]
-    for n, row, column in np.ndindex(2, 6, 7):
-        for number, (down, right) in enumerate(steps):
-            r, c = row + down, column + right
-            inside = 0 <= r < 6 and 0 <= c < 7
-            expected = float(here[n, :, row, column] @ there[n, :, r, c]) if inside else 0.0
-            assert float(found[n, number, row, column]) == pytest.approx(expected, abs=1e-5)
+    reach = WINDOW_PX // 2
+    products = np.zeros((2, SEEN, 6, 7))
+    for n, number, row, column in np.ndindex(2, SEEN, 6, 7):
+        r, c = row + steps[number][0], column + steps[number][1]
+        if 0 <= r < 6 and 0 <= c < 7:
+            products[n, number, row, column] = float(here[n, :, row, column] @ there[n, :, r, c])
+    for row, column in np.ndindex(6, 7):
+        window = slice(max(0, row - reach), row + reach + 1), slice(max(0, column - reach), column + reach + 1)
+        expected = products[(slice(None), slice(None), *window)].mean(axis=(2, 3))
+        assert found[:, :, row, column].numpy() == pytest.approx(expected, abs=1e-5)
     for number, (down, right) in enumerate(steps):
         fit = torch.zeros(1, SEEN, 1, 1)
         fit[0, number] = 100
@@ -72,7 +76,9 @@ def test_untrained_it_gives_back_the_flow_it_was_given_at_any_size(tmp_path: Pat
 def test_it_is_a_motion_source_like_the_others(tmp_path: Path, noise) -> None:
     sdc = Sdc(untrained(tmp_path / "a", head=0.3), None)
     flow = sdc.flow(noise(0), noise(1))
-    assert np.abs(flow.px_HW2).max() > 0.1 and not flow.valid_HW.all(), "what it points out of view is marked"
+    assert np.abs(flow.px_HW2).max() > 0.1
+    away = sdc.flow(noise(0), noise(1), Flow.of(np.full((48, 64, 2), 20, np.float32)))
+    assert away.valid_HW[:20, :30].all() and not away.valid_HW[-10:].any(), "what it points out of view is marked"
     assert (sdc.flow(noise(0), noise(1)).px_HW2 == flow.px_HW2).all()
     names = {
         sdc.identity,
