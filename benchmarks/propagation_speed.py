@@ -8,8 +8,8 @@ Speed: two videos of 480x360 (H.264) with a label on every tenth frame, each in 
 decoding, DIS medium at finest scale 0, keeping the flows, composing, warping, fusing and writing what a frame has.
 *Bare* is OpenCV's flow alone, for the same pairs of frames, as many as the whole run has kept, from grey pictures in
 memory, in two processes that begin together: nothing is read, checked or written. Whole and bare take turns at going
-first. The videos are the labelled CamVid sequence and its mirror image where FRUGALSEG_DATA names it, else two drives
-of the toy city.
+first. The videos are the labelled CamVid sequence, there and back, and its mirror image where FRUGALSEG_DATA names it,
+else two drives of the toy city.
 
 Memory: the peak of any process of `frugalseg propagate`, over 100 and over 5,000 frames of 160x120.
 
@@ -50,11 +50,12 @@ Frames = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def camvid(data: Path, frames: int, mirrored: bool) -> Frames:
+    """The sequence there and back; on the way back its frames are coded, and so decoded, otherwise."""
     folder = data / "camvid-day" / "sequence"
-    paths = sorted((folder / "images").glob("*.png"))[:frames]
-    if len(paths) < frames:
-        raise SystemExit(f"{folder}: {len(paths)} images, {frames} are needed. Give fewer --frames.")
-    for path in paths:
+    paths = sorted((folder / "images").glob("*.png"))
+    if not 2 <= len(paths) <= frames <= 2 * len(paths) - 1:
+        raise SystemExit(f"{folder}: {len(paths)} images; give --frames from that many to twice as many less one.")
+    for path in [*paths, *paths[-2::-1]][:frames]:
         image, label = read_image(path), read_label_png(folder / "labels" / path.name)
         yield (image[:, ::-1], label[:, ::-1]) if mirrored else (image, label)
 
@@ -181,7 +182,9 @@ def speed(work: Path, frames: int, repeats: int) -> tuple[list[str], list[str]]:
         raise SystemExit(f"whole and bare did not compute as many flows: {sorted(flows)}. There is no ratio of these.")
     lines = ["| what | s | frames/s | x bare: median (range) | x bare, processor time |", "|---|---:|---:|---:|---:|"]
     lines += [_line(name, found[name], found["bare flow"]) for name in ("bare flow", *ROWS)]
-    source = "the labelled CamVid sequence and its mirror image" if data else "two drives of the toy city"
+    source = (
+        "the labelled CamVid sequence there and back, and its mirror image" if data else "two drives of the toy city"
+    )
     lines += ["", f"Two videos of {frames} frames, 480x360 ({source}), {flows.pop():.0f} flows, {repeats} repeats."]
     ratio = statistics.median(_ratios(found["motion only"], found["bare flow"], "s"))
     return lines, [f"whole / bare is {ratio:.2f}, must be at most {MOST_COST}"] if ratio > MOST_COST else []
@@ -218,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("propagation-speed"), help="where videos and labels go")
     parser.add_argument(
-        "--frames", type=int, default=101, help=f"frames of a video; one more than a multiple of {EVERY}"
+        "--frames", type=int, default=201, help=f"frames of a video; one more than a multiple of {EVERY}"
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--memory", type=int, nargs=2, default=[100, 5000], metavar="FRAMES", help="frames: few, many")
