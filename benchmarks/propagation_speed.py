@@ -73,7 +73,7 @@ def texture(frames: int) -> Frames:
     height, width = SMALL_HW
     rough = np.random.default_rng(0).integers(0, 256, (2 * height, 2 * width, 3), np.uint8)
     wide_HWC = cv2.normalize(cv2.GaussianBlur(rough, (9, 9), 0), None, 0, 255, cv2.NORM_MINMAX)
-    stripes_HW = np.broadcast_to(np.arange(2 * width, dtype=np.uint8) * 4 // (2 * width), wide_HWC.shape[:2])
+    stripes_HW = np.broadcast_to((np.arange(2 * width) * 4 // (2 * width)).astype(np.uint8), wide_HWC.shape[:2])
     for number in range(frames):
         row, column = (int(side * (1 + np.sin(number / slow)) / 2) for side, slow in ((height, 41), (width, 67)))
         part = slice(row, row + height), slice(column, column + width)
