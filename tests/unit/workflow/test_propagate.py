@@ -355,3 +355,10 @@ def test_a_video_file_and_labels_beside_it(videos, tmp_path: Path) -> None:
 def write_label_png_at(path: Path, label: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_label_png(path, label)
+
+
+def test_a_process_that_only_warps_loads_no_torch(video: Path, tmp_path: Path) -> None:
+    spread(video, tmp_path / "out", "calibration_frames=0")
+    again = "import sys; from frugalseg.workflow.propagate_run import spread_run; from pathlib import Path; "
+    again += f"spread_run(Path({str(tmp_path / 'out')!r}), 0); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", again]).returncode == 0
