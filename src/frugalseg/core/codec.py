@@ -10,6 +10,7 @@ A file is read once: what is checked, hashed and decoded are the same bytes, who
 
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,8 +123,10 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
 
 def write_label_png(path: Path, label_HW: NDArray[np.uint8], durable: bool = False) -> None:
     """Write class ids as a grey 8-bit PNG; with `durable` so that it survives a power cut."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(label_HW, np.uint8)).save(buffer, "PNG", compress_level=3)
+    buffer, image = io.BytesIO(), Image.fromarray(np.ascontiguousarray(label_HW, np.uint8))
+    image.save(
+        buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE
+    )  # ids are runs: smaller and sooner than level 3
     if durable:
         write_atomic(path, buffer.getvalue())
     else:

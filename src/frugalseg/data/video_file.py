@@ -15,7 +15,7 @@ from frugalseg.core.errors import ImageFileError
 from frugalseg.data.upright import Upright, rgb
 from frugalseg.data.video import Way, opened
 
-KEPT_BYTES = 64 << 20  # decoded frames that were passed: reading backwards finds them
+KEPT_BYTES = 64 << 20  # decoded frames that were passed unread: reading backwards finds them
 AHEAD_S = 2.0  # what lies so far ahead is reached by decoding on; beyond, a seek is cheaper
 BACK_S = (0.0, 1.0, 4.0, 16.0, 64.0)  # how far before a frame its keyframe is looked for; then the file's beginning
 
@@ -25,7 +25,7 @@ class VideoFile:
 
     A seek may land behind the keyframe that a frame needs: containers seek by the time of decoding, and files lie about
     their index. What comes out after it tells: then it is tried from further back, last from the beginning, so that
-    every frame `video.scan` found is reached. Safe for several threads.
+    every frame `video.scan` found is reached. Reading in order of time keeps one frame. Safe for several threads.
 
     Raises:
         ImageFileError: as `video.opened`.
@@ -37,6 +37,7 @@ class VideoFile:
         self._upright: Upright | None = None  # until a frame has been read
         self._kept: OrderedDict[int, VideoFrame] = OrderedDict()
         self._kept_bytes = 0
+        self._newest: tuple[int, VideoFrame] | None = None  # the last one decoded
         self._stack = ExitStack()
         self._open()
 
@@ -51,7 +52,8 @@ class VideoFile:
             ImageFileError: there is no whole frame of that time.
         """
         with self._lock:
-            frame = self._kept.get(pts) or self._reach(pts)
+            newest = self._newest[1] if self._newest is not None and self._newest[0] == pts else None
+            frame = self._kept.get(pts) or newest or self._reach(pts)
             if frame is None:
                 raise ImageFileError(
                     f"{self._path}: no whole frame at {float(pts * self._tick_s):.3f} s ({pts} ticks). "
@@ -90,10 +92,10 @@ class VideoFile:
     def _go_on(self, pts: int) -> VideoFrame | None:
         """Decode until that frame; None once it has been passed."""
         for passed, frame in self._frames:
-            self._keep(passed, frame)
-            self._last = passed
+            self._last, self._newest = passed, (passed, frame)
             if passed >= pts:
                 return frame if passed == pts else None
+            self._keep(passed, frame)
         return None
 
     def _keep(self, pts: int, frame: VideoFrame) -> None:

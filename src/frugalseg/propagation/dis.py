@@ -57,6 +57,5 @@ class Dis:
             raise DataError(
                 f"{target.key} is {target.size_HW} (height x width); DIS needs at least {LEAST_PX} pixels each way."
             )
-        grey_target, grey_source = (cv2.cvtColor(p.rgb_HWC, cv2.COLOR_RGB2GRAY) for p in (target, source))
         guess = np.zeros((*target.size_HW, 2), np.float32) if start is None else start.px_HW2.copy()  # overwritten
-        return Flow.of(np.asarray(self._dis.calc(grey_target, grey_source, guess), np.float32))
+        return Flow.of(np.asarray(self._dis.calc(target.grey_HW, source.grey_HW, guess), np.float32))

@@ -5,6 +5,8 @@ A place outside the source is marked, never clamped in silence: what was clamped
 """
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -14,24 +16,28 @@ from frugalseg.core.errors import DataError
 
 FIXED_PER_PX = 64  # steps a pixel of the int16 form: ± 511.98 px at 1/128 px of error
 FIXED_NOTHING = np.int16(-32768)  # no flow is known here, or it is too long for the form
+LONGEST_PX = 32767.5 / FIXED_PER_PX
+AS_STEPS = np.full(4, FIXED_PER_PX, np.float64)  # a scalar as OpenCV takes it
 
 Pixels = NDArray[np.float32]
+Number = TypeVar("Number", np.uint8, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """`px_HW2` (float32: columns, rows) with source[p + px] = target[p], and where that place is known and in view.
+    """`px_HW2` (float32: columns, rows) with source[p + px] = target[p], and where that is known (None: everywhere).
 
     Where `valid_HW` is False the numbers are the best guess there is (a place out of view), or 0.
     """
 
     px_HW2: Pixels
-    valid_HW: NDArray[np.bool_]
+    known_HW: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        if self.px_HW2.shape != (*self.valid_HW.shape, 2) or self.px_HW2.dtype != np.float32:
+        mask = self.px_HW2.shape[:2] if self.known_HW is None else self.known_HW.shape
+        if self.px_HW2.shape != (*mask, 2) or len(mask) != 2 or self.px_HW2.dtype != np.float32:
             raise DataError(
-                f"flow is {self.px_HW2.shape} {self.px_HW2.dtype} with a mask of {self.valid_HW.shape}; "
+                f"flow is {self.px_HW2.shape} {self.px_HW2.dtype} with a mask of {mask}; "
                 "expected height x width x 2 float32 and height x width."
             )
 
@@ -39,52 +45,74 @@ class Flow:
     def of(cls, px_HW2: NDArray[np.floating]) -> "Flow":
         """Return a flow that is valid where its place is finite and inside a source of the same size."""
         px_HW2 = px_HW2.astype(np.float32)  # a copy: what gave the numbers may use its memory again
+        if np.isfinite(px_HW2).all():
+            return cls(px_HW2)
         known_HW = np.isfinite(px_HW2).all(axis=2)
         px_HW2[~known_HW] = 0.0
-        columns_HW, rows_HW = places(px_HW2)
-        return cls(px_HW2, known_HW & inside(columns_HW, rows_HW))
+        return cls(px_HW2, known_HW)
 
     @classmethod
     def still(cls, size_HW: tuple[int, int]) -> "Flow":
         """Return the flow of a picture that stays as it is."""
-        return cls(np.zeros((*size_HW, 2), np.float32), np.ones(size_HW, np.bool_))
+        return cls(np.zeros((*size_HW, 2), np.float32))
 
     @property
     def size_HW(self) -> tuple[int, int]:
         """Height and width."""
-        height, width = self.valid_HW.shape
-        return height, width
+        return self.px_HW2.shape[0], self.px_HW2.shape[1]
+
+    @cached_property
+    def valid_HW(self) -> NDArray[np.bool_]:
+        """Where it is known and in the source's view."""
+        inside_HW = inside(self.places_HW2)
+        return inside_HW if self.known_HW is None else inside_HW & self.known_HW
+
+    @cached_property
+    def places_HW2(self) -> Pixels:
+        """The places that it points to."""
+        return places(self.px_HW2)
 
     def to_fixed(self) -> NDArray[np.int16]:
         """Return the flow as int16, H x W x 2; what is too long, or marked though its place is in view, is nothing.
 
         What leaves the view keeps its numbers: that it is marked follows from them.
         """
-        steps_HW2 = np.rint(self.px_HW2 * FIXED_PER_PX)
-        hidden_HW = ~self.valid_HW & inside(*places(self.px_HW2))
-        kept_HW = (np.abs(steps_HW2) <= 32767).all(axis=2) & ~hidden_HW
-        return np.where(kept_HW[..., None], steps_HW2, FIXED_NOTHING).astype(np.int16)
+        steps = cv2.multiply(self.px_HW2, AS_STEPS, dtype=cv2.CV_16S)  # half to even; too long: the ends
+        steps_HW2 = np.asarray(steps, np.int16)
+        if self.known_HW is not None:
+            steps_HW2[~self.known_HW & inside(self.places_HW2)] = FIXED_NOTHING
+        if max(self.px_HW2.max(initial=0), -self.px_HW2.min(initial=0)) >= LONGEST_PX:
+            steps_HW2[(np.abs(self.px_HW2) >= LONGEST_PX).any(axis=2)] = FIXED_NOTHING
+        return steps_HW2
 
     @classmethod
     def from_fixed(cls, fixed_HW2: NDArray[np.int16]) -> "Flow":
         """Return what `to_fixed` wrote."""
-        px_HW2 = fixed_HW2.astype(np.float32) / FIXED_PER_PX
-        px_HW2[(fixed_HW2 == FIXED_NOTHING).any(axis=2)] = np.nan
+        px_HW2 = np.multiply(fixed_HW2, np.float32(1 / FIXED_PER_PX), dtype=np.float32)  # a power of two: exact
+        if fixed_HW2.min(initial=0) == FIXED_NOTHING:
+            px_HW2[(fixed_HW2 == FIXED_NOTHING).any(axis=2)] = np.nan
         return cls.of(px_HW2)
 
 
-def places(px_HW2: Pixels) -> tuple[Pixels, Pixels]:
-    """Return the columns and the rows (H x W each) that a flow points to."""
-    height, width = px_HW2.shape[:2]
-    columns_HW = px_HW2[..., 0] + np.arange(width, dtype=np.float32)[None, :]
-    rows_HW = px_HW2[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    return columns_HW, rows_HW
+def places(px_HW2: Pixels) -> Pixels:
+    """Return the places (columns, rows) that a flow points to, in the form that `cv2.remap` takes."""
+    return px_HW2 + _own_places(px_HW2.shape[0], px_HW2.shape[1])
 
 
-def inside(columns_HW: Pixels, rows_HW: Pixels) -> NDArray[np.bool_]:
+@lru_cache(maxsize=4)
+def _own_places(height: int, width: int) -> Pixels:
+    """Return each pixel's own place; read-only, since all share it."""
+    own_HW2 = np.moveaxis(np.indices((height, width), np.float32)[::-1], 0, 2).copy()
+    own_HW2.flags.writeable = False
+    return own_HW2
+
+
+def inside(places_HW2: Pixels) -> NDArray[np.bool_]:
     """Tell which places lie on a pixel of a picture of the same size: up to half a pixel beyond the outer centres."""
-    height, width = columns_HW.shape
-    return np.asarray((columns_HW >= -0.5) & (columns_HW < width - 0.5) & (rows_HW >= -0.5) & (rows_HW < height - 0.5))
+    height, width = places_HW2.shape[:2]
+    end = tuple(float(np.nextafter(np.float32(size - 0.5), np.float32(0))) for size in (width, height))  # still inside
+    found_HW: NDArray[np.bool_] = np.asarray(cv2.inRange(places_HW2, (-0.5, -0.5), end), np.uint8) != 0
+    return found_HW
 
 
 def compose(near: Flow, far: Flow) -> Flow:
@@ -101,11 +129,16 @@ def compose(near: Flow, far: Flow) -> Flow:
             f"cannot compose flows of {near.size_HW} and {far.size_HW} (height x width): frames of one track have one "
             "size."
         )
-    columns_HW, rows_HW = places(near.px_HW2)
-    moved_HW2 = cv2.remap(far.px_HW2, columns_HW, rows_HW, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    px_HW2 = near.px_HW2 + np.asarray(moved_HW2, np.float32)
-    seen_HW = pick_nearest(far.valid_HW.astype(np.uint8), near, 0) == 1
-    return Flow(px_HW2, seen_HW & inside(*places(px_HW2)))
+    px_HW2 = near.px_HW2 + read_at(far.px_HW2, near.places_HW2)
+    seen_HW = pick_nearest(far.valid_HW.view(np.uint8), near, None) == 1
+    return Flow(px_HW2, seen_HW & near.valid_HW)
+
+
+def read_at(source: NDArray[Number], places_HW2: Pixels, how: int = cv2.INTER_LINEAR) -> NDArray[Number]:
+    """Return what a picture or map has at places, between its pixels or at the nearest; the outermost are repeated."""
+    # An empty array in place of None would be taken for a map.
+    found = cv2.remap(source, places_HW2, None, how, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.asarray(found, source.dtype)
 
 
 def pick_nearest(source_HW: NDArray[np.uint8], flow: Flow, outside: int | None) -> NDArray[np.uint8]:
@@ -113,8 +146,5 @@ def pick_nearest(source_HW: NDArray[np.uint8], flow: Flow, outside: int | None) 
 
     Where the flow is marked it is `outside`; with None the nearest pixel that the source has.
     """
-    columns_HW, rows_HW = places(flow.px_HW2)
-    moved_HW = np.asarray(
-        cv2.remap(source_HW, columns_HW, rows_HW, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE), np.uint8
-    )
+    moved_HW = read_at(source_HW, flow.places_HW2, cv2.INTER_NEAREST)
     return moved_HW if outside is None else np.where(flow.valid_HW, moved_HW, np.uint8(outside))

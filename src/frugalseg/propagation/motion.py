@@ -6,18 +6,21 @@ A motion source is given a target and a source picture and returns backward flow
 import hashlib
 import os
 import secrets
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.core.arrays import check_npz
 from frugalseg.core.errors import DataError
 from frugalseg.core.files import TEMPORARY
 from frugalseg.propagation.flow import FIXED_PER_PX, Flow
+
+CHECK_BYTES = 4  # before a kept flow's numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,11 @@ class Picture:
     def size_HW(self) -> tuple[int, int]:
         """Height and width."""
         return self.rgb_HWC.shape[0], self.rgb_HWC.shape[1]
+
+    @cached_property
+    def grey_HW(self) -> NDArray[np.uint8]:
+        """Its brightness."""
+        return np.asarray(cv2.cvtColor(self.rgb_HWC, cv2.COLOR_RGB2GRAY), np.uint8)
 
     @cached_property
     def digest(self) -> str:
@@ -106,26 +114,35 @@ class Neighbours:
     def _path(self, target: Picture, source: Picture) -> Path:
         assert self._folder is not None
         parts = "\n".join((self.motion.identity, str(FIXED_PER_PX), target.digest, source.digest))
-        return self._folder / f"{hashlib.blake2b(parts.encode(), digest_size=20).hexdigest()}.npz"
+        return self._folder / f"{hashlib.blake2b(parts.encode(), digest_size=20).hexdigest()}.flow"
 
 
 def _read(path: Path, size_HW: tuple[int, int]) -> NDArray[np.int16] | None:
     """Return a cached flow, or None if it is not there, damaged, or of another shape."""
     try:
-        check_npz(path)  # with the checksum of its content
-        with np.load(path, allow_pickle=False) as data:
-            fixed_HW2: NDArray[np.int16] = data["flow"]
-    except (OSError, ValueError, KeyError):
+        content = path.read_bytes()
+    except OSError:
         return None
-    return fixed_HW2 if fixed_HW2.shape == (*size_HW, 2) and fixed_HW2.dtype == np.int16 else None
+    numbers = memoryview(content)[CHECK_BYTES:]
+    if len(numbers) != size_HW[0] * size_HW[1] * 4 or content[:CHECK_BYTES] != _check(numbers):
+        return None
+    return np.frombuffer(numbers, "<i2").reshape(*size_HW, 2)
 
 
 def _write(path: Path, fixed_HW2: NDArray[np.int16]) -> None:
     """Write a cached flow whole or not at all; it is not synced, since what a power cut damages is computed again."""
-    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}.npz"
+    temporary = path.parent / f"{TEMPORARY}{secrets.token_hex(8)}"
+    numbers = np.ascontiguousarray(fixed_HW2, "<i2").data.cast("B")
     try:
-        np.savez(temporary, flow=fixed_HW2)
+        with open(temporary, "wb", buffering=0) as file:
+            file.write(_check(numbers))
+            file.write(numbers)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _check(numbers: memoryview) -> bytes:
+    """Return a sum over a kept flow's numbers by which damage shows."""
+    return zlib.adler32(numbers).to_bytes(CHECK_BYTES, "little")

@@ -1,30 +1,18 @@
 """RAFT (Teed & Deng, ECCV 2020), torchvision's networks, with weights from a local file."""
 
-from pathlib import Path
-from typing import Literal
-
 import numpy as np
 import torch
-from pydantic import Field
 from torch import nn
 
-from frugalseg.core.config import Config
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.files import file_hash
 from frugalseg.models.network import pad_to_multiple
 from frugalseg.models.weights import check_state, read_weights
 from frugalseg.propagation.flow import Flow
 from frugalseg.propagation.motion import Picture, check_sizes
+from frugalseg.propagation.networks import RaftConfig
 
 STRIDE, LEAST_PX = 8, 128  # of what the networks take
-
-
-class RaftConfig(Config):
-    """Which RAFT, and how long it refines."""
-
-    raft_weights: Path | None = Field(None, description="its weights, a file of torchvision's raft_large or raft_small")
-    raft_size: Literal["large", "small"] = Field("large", description="which of torchvision's two networks")
-    raft_updates: int = Field(12, ge=1, description="refinement steps")
 
 
 class Raft:

@@ -9,43 +9,24 @@ entropy, no discriminator: an adversary invents plausible objects. IGNORE is a c
 Axis legend: N drafts, C classes, F features, H x W pixels.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.config import Config
-from frugalseg.core.errors import ModelError
-from frugalseg.core.files import write_atomic
 from frugalseg.models.network import pad_to_multiple
-from frugalseg.models.weights import check_state, parse_safetensors
 from frugalseg.propagation.inpaint import NOWHERE, REFINED, Draft
+from frugalseg.propagation.networks import REFINE
+from frugalseg.propagation.stored import load_network, save_network
 from frugalseg.propagation.warp import edge_distance
 
 IDENTITY_LOGIT = 5.0  # of the draft's class at the start: 93 % for 11 classes
 ERROR_UNIT, EDGE_REACH_PX, K_UNIT = 50.0, 32.0, 10.0  # which bring the extra inputs to about 0–1
 STRIDE = 8  # of the deepest layer
-WEIGHTS, INFO = "refine.safetensors", "refine.json"
-
-
-class RefineConfig(Config):
-    """How wide Ω is, and how it is trained."""
-
-    channels: int = Field(24, ge=4, le=256, description="channels at full size; twice and thrice as many deeper down")
-    longest_cycle: int = Field(6, ge=1, description="longest cycle, in frames each way; lengths are drawn from 1 on")
-    steps: int = Field(400, ge=0, description="training steps")
-    batch_size: int = Field(4, ge=1, description="crops a step")
-    crop_px: int = Field(160, ge=16, description="height and width of a crop")
-    lr: float = Field(2e-3, gt=0, description="AdamW's rate at the start; it falls to 0 along a half cosine")
-    weight_decay: float = Field(1e-2, ge=0, description="AdamW's")
-    cycles: int = Field(4, ge=1, description="cycles drawn for each labelled frame")
-    seed: int = Field(0, ge=0, description="of lengths, sides, crops and first weights")
 
 
 def feature_count(classes: int) -> int:
@@ -123,13 +104,8 @@ def _block(inputs: int, outputs: int) -> nn.Module:
 
 
 def save_refiner(folder: Path, refiner: Refiner) -> None:
-    """Write Ω to a folder: refine.safetensors, and refine.json that says its size."""
-    from safetensors.torch import save
-
-    state = {name: value.detach().cpu().contiguous() for name, value in refiner.state_dict().items()}
-    check_state(state, state, f"{folder}: nothing was saved")
-    write_atomic(folder / WEIGHTS, save(state))
-    write_atomic(folder / INFO, json.dumps({"classes": refiner.classes, "channels": refiner.channels}).encode())
+    """Write Ω to a folder."""
+    save_network(folder, REFINE, refiner, {"classes": refiner.classes, "channels": refiner.channels})
 
 
 def load_refiner(folder: Path) -> Refiner:
@@ -138,16 +114,4 @@ def load_refiner(folder: Path) -> Refiner:
     Raises:
         ModelError: it is missing, damaged, or does not fit together.
     """
-    try:
-        info = json.loads((folder / INFO).read_text(encoding="utf-8"))
-        sizes = {name: info[name] for name in ("classes", "channels")}
-        if not all(isinstance(size, int) and 1 <= size <= 256 for size in sizes.values()):
-            raise ValueError(f"sizes {sizes}")
-        content = (folder / WEIGHTS).read_bytes()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder}: no refinement network here ({error}). Train one again.") from error
-    refiner = Refiner(**sizes)
-    state = parse_safetensors(content, str(folder / WEIGHTS))
-    check_state(state, refiner.state_dict(), str(folder / WEIGHTS))
-    refiner.load_state_dict(state)
-    return refiner.eval()
+    return load_network(folder, REFINE, lambda info: Refiner(info["classes"], info["channels"]))

@@ -19,7 +19,7 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import Config
 from frugalseg.propagation.chain import Anchor, Chain, Reached
 from frugalseg.propagation.confidence import Confidence, pixel_features
-from frugalseg.propagation.flow import Flow, places
+from frugalseg.propagation.flow import Flow, read_at
 from frugalseg.propagation.fuse import ERROR_SCALE, Warp, fuse
 from frugalseg.propagation.inpaint import GUESSED, REFINED, inpaint
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
@@ -213,7 +213,8 @@ class Spreader:
         fused = fuse(warps, tools.classes, config.error_scale, config.extend or guessed)
         sides = [BEFORE if there is before else AFTER for there in reached]
         origins = [side for side, group in zip(sides, groups, strict=True) for _ in group]
-        origin_HW = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)[fused.warp_HW]
+        by_warp = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)
+        origin_HW = np.asarray(cv2.LUT(fused.warp_HW, by_warp), np.uint8)
         label_HW = fused.label_HW
         if guessed:
             origin_HW = _with_sources(origin_HW, carried_source(label_HW, reached))
@@ -251,9 +252,8 @@ def found_again(before: Picture, now: Picture, step: Flow) -> float:
     Looked at on every fourth pixel each way.
     """
     part = slice(None, None, THINNED), slice(None, None, THINNED)
-    columns_HW, rows_HW = (np.ascontiguousarray(place[part]) for place in places(step.px_HW2))
-    moved = cv2.remap(before.rgb_HWC, columns_HW, rows_HW, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    distance_HW = np.linalg.norm(now.rgb_HWC[part].astype(np.float32) - moved, axis=2)
+    moved_HWC = read_at(before.rgb_HWC, np.ascontiguousarray(step.places_HW2[part]))
+    distance_HW = np.linalg.norm(now.rgb_HWC[part].astype(np.float32) - moved_HWC, axis=2)
     seen_HW = step.valid_HW[part]
     return float((distance_HW[seen_HW] < FIT).mean()) if seen_HW.any() else 0.0
 

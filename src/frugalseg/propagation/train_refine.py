@@ -20,7 +20,8 @@ from frugalseg.core.errors import TrainingError
 from frugalseg.propagation.chain import Anchor
 from frugalseg.propagation.inpaint import Draft, InpaintConfig, cycle
 from frugalseg.propagation.motion import Neighbours, Picture
-from frugalseg.propagation.refine import EDGE_REACH_PX, RefineConfig, Refiner, features
+from frugalseg.propagation.networks import RefineConfig
+from frugalseg.propagation.refine import EDGE_REACH_PX, Refiner, features
 from frugalseg.propagation.semantic import Guess, Semantic
 
 Pair = tuple[Draft, NDArray[np.uint8]]

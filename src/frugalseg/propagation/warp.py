@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE
-from frugalseg.propagation.flow import Flow, pick_nearest, places
+from frugalseg.propagation.flow import Flow, pick_nearest, read_at
 
 WINDOW_PX = 5  # side of the square that an error is averaged over; single pixels are mostly noise
 
@@ -27,10 +27,7 @@ def one_hot(label_HW: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
 
 def warp_soft(soft_HWC: NDArray[np.float32], flow: Flow, extend: bool = False) -> NDArray[np.float32]:
     """Return class shares as seen from the target, read between pixels; where flow is marked as said above."""
-    columns_HW, rows_HW = places(flow.px_HW2)
-    moved_HWC = np.asarray(
-        cv2.remap(soft_HWC, columns_HW, rows_HW, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
-    )
+    moved_HWC = read_at(soft_HWC, flow.places_HW2)
     if not extend:
         moved_HWC[~flow.valid_HW] = 0.0
         moved_HWC[~flow.valid_HW, -1] = 1.0
@@ -46,8 +43,7 @@ def harden(soft_HWC: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def warp_picture(rgb_HWC: NDArray[np.uint8], flow: Flow) -> NDArray[np.uint8]:
     """Return a picture as seen from the target, bilinear; the outermost pixels are repeated where flow is marked."""
-    moved = cv2.remap(rgb_HWC, *places(flow.px_HW2), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.uint8)
+    return read_at(rgb_HWC, flow.places_HW2)
 
 
 def photometric_error(
@@ -62,8 +58,9 @@ def photometric_error(
     With `window_px` above 1 it is averaged over a square of that side. Infinite where the flow is marked, or with
     `extend` the distance to the nearest pixel in view.
     """
-    difference_HWC = target_HWC.astype(np.float32) - warp_picture(source_HWC, flow)
-    error_HW = np.sqrt(np.einsum("hwc,hwc->hw", difference_HWC, difference_HWC))
+    apart_HWC = cv2.absdiff(target_HWC, warp_picture(source_HWC, flow))
+    squares_HWC = cv2.multiply(apart_HWC, apart_HWC, dtype=cv2.CV_32F)
+    error_HW: NDArray[np.float32] = np.sqrt(cv2.transform(squares_HWC, np.ones((1, 3), np.float32)), dtype=np.float32)
     if window_px > 1:
         error_HW = np.asarray(cv2.blur(error_HW, (window_px, window_px), borderType=cv2.BORDER_REFLECT_101))
     return error_HW if extend else np.where(flow.valid_HW, error_HW, np.float32(np.inf))

@@ -17,12 +17,11 @@ from typing import IO, Generic, Protocol, TypeVar
 
 from frugalseg.core.errors import FrugalsegError
 from frugalseg.training.interrupt import sigterm_exits
+from frugalseg.workflow.child import ONE_THREAD, failure_of
 from frugalseg.workflow.stage import Options
 
-ENDS_WITH = "frugalseg: "  # before the message of a worker that was refused
 POLL_S = 0.2
 LOCK, LOGS = ".lock", "logs"
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 
 class Waits(Protocol):
@@ -157,17 +156,6 @@ class _Workers(Generic[J, D]):
 
     def _log(self, job: J) -> Path:
         return self._logs / f"seed-{job.seed}-{job.name.replace('/', '-')}.log"
-
-
-def failure_of(code: int, log: Path) -> str:
-    """Return why a process failed, from what it said; empty where it did not."""
-    if code == 0:
-        return ""
-    text = log.read_text(encoding="utf-8", errors="replace").strip()
-    if code < 0:
-        return f"killed by signal {-code}, perhaps for want of memory (see {log})"
-    said = text.rpartition(ENDS_WITH)[2] if code == 2 else (text.splitlines() or ["it said nothing"])[-1]
-    return said if code == 2 else f"{said} (exit code {code}, see {log})"
 
 
 @contextmanager

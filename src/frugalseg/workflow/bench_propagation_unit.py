@@ -19,7 +19,7 @@ from frugalseg.core.runs import RunInfo
 from frugalseg.data.halves import Half, halves
 from frugalseg.propagation.chain import Reached
 from frugalseg.propagation.motion import Picture
-from frugalseg.propagation.refine import RefineConfig
+from frugalseg.propagation.networks import RefineConfig
 from frugalseg.propagation.semantic import Recent, Semantic
 from frugalseg.propagation.spread import SEMANTIC, SpreadConfig, Spreader, Tools
 from frugalseg.workflow.bench_jobs import Kind

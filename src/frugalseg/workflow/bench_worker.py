@@ -1,14 +1,12 @@
 """The process of one job: `python -m frugalseg.workflow.bench_worker JOB`. If its parent dies it saves and leaves."""
 
-import os
-import signal
 import sys
 import threading
 from collections.abc import Callable
 
 from frugalseg.core.errors import FrugalsegError
 from frugalseg.workflow.bench_job import Job, work
-from frugalseg.workflow.bench_jobs import ENDS_WITH
+from frugalseg.workflow.child import ENDS_WITH, leave_with_parent
 
 
 def main() -> int:
@@ -25,12 +23,6 @@ def run_worker(do: Callable[[str], None]) -> int:
         print(f"{ENDS_WITH}{error}", file=sys.stderr, flush=True)
         return 2
     return 0
-
-
-def leave_with_parent() -> None:
-    """Wait until the parent has ended, then tell this process to end."""
-    os.read(0, 1)  # the parent writes nothing: this returns when its end of the pipe is closed
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

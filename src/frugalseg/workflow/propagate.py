@@ -24,6 +24,7 @@ from frugalseg.data.sequences import BEGINS, Run
 from frugalseg.workflow.project import MODEL, PARTIAL, UNLISTED, Project, read_spec
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_jobs import run_stretches
+from frugalseg.workflow.propagate_motion import learn_motion
 from frugalseg.workflow.propagate_page import write_spread_page
 from frugalseg.workflow.propagate_prepare import calibrate, learn_refiner
 from frugalseg.workflow.propagate_run import (
@@ -34,6 +35,7 @@ from frugalseg.workflow.propagate_run import (
     LabelSource,
     Plan,
     has_refiner,
+    motion_folder,
     open_tools,
     read_rows,
     stretches,
@@ -147,7 +149,9 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
         )
     _begin(folder, manifest, plan)
     began_s = time.monotonic()
-    config, tools = plan.config, open_tools(folder, plan)
+    config = plan.config
+    learn_motion(motion_folder(folder, plan), runs, config, options)
+    tools = open_tools(folder, plan)
     if config.method == "warp_refine" and not has_refiner(folder):
         assert tools.semantic is not None  # open_tools gives one to all but `warp`
         semantic_for = unseen_for(plan.unseen, labelled, plan.classes, tools.semantic)
@@ -164,7 +168,7 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
         raise DataError(f"{len(failed)} of {len(numbers)} stretches failed:\n  " + "\n  ".join(texts))
     rate = (_count(folder, numbers) - done_before) / max(1e-9, time.monotonic() - spread_s)
     made = list({row["key"]: row for number in numbers for row in read_rows(folder, number) if "key" in row}.values())
-    found = _summary(folder, runs, numbers, made, labelled, options)
+    found = _summary(folder, manifest, runs, numbers, made, labelled, options)
     write_spread_page(folder, manifest, plan, runs, made, found)
     return {**found, "frames_per_s": round(rate, 2), "seconds": round(time.monotonic() - began_s, 1)}
 
@@ -182,6 +186,7 @@ def _plan(
         raise ConfigError(f"--unseen: for warp_refine, which learns from cycles; {config.method} has none.")
     models = read_unseen(unseen) if unseen is not None else {}
     given = {"labels": labels, "checkpoint": checkpoint, "raft_weights": config.raft_weights}
+    given |= {"sdc_weights": config.sdc_weights}
     given |= {f"unseen {number}": Path(model) for number, model in enumerate(sorted(set(models.values())))}
     inputs = {name: content_hash(path) for name, path in given.items() if path is not None}
     lines = [f"{frame.key} {frame.index} {frame.sha256}" for frame in manifest]
@@ -213,6 +218,7 @@ def _count(folder: Path, numbers: Sequence[int]) -> int:
 
 def _summary(
     folder: Path,
+    manifest: Manifest,
     runs: Sequence[Run],
     numbers: Sequence[int],
     made: Sequence[dict[str, Any]],
@@ -223,6 +229,9 @@ def _summary(
     rows = [row for number in numbers for row in read_rows(folder, number)]
     breaks = {row["break"]: row["reason"] for row in rows if "break" in row}
     breaks |= {run.frames[0].key: run.before for run in runs if run.before != BEGINS}
+    left_out = [f"{one.path}: {one.reason}" for one in manifest.refused]
+    for text in left_out:
+        options.say(f"left out: {text}")
     for key, reason in breaks.items():
         options.say(f"{key}: a new track begins: {reason}")
     buffer = io.StringIO()
@@ -239,6 +248,7 @@ def _summary(
         "spread": len(made),
         "unreached": frames - len(labelled) - len(made),
         "tracks_ended": breaks,
+        "left_out": left_out,
         "known": _mean(made, "known"),
         "confidence": _mean(made, "confidence"),
         "accepted": _mean(made, "accepted"),

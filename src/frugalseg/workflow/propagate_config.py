@@ -6,21 +6,22 @@ from pydantic import Field
 
 from frugalseg.core.config import Config
 from frugalseg.propagation.dis import DisConfig
-from frugalseg.propagation.raft import RaftConfig
-from frugalseg.propagation.refine import RefineConfig
+from frugalseg.propagation.networks import RaftConfig, RefineConfig, SdcConfig
 from frugalseg.propagation.spread import SpreadConfig
 
 Part = TypeVar("Part", bound=Config)
 
 
-class PropagateConfig(SpreadConfig, DisConfig, RaftConfig, RefineConfig):
+class PropagateConfig(SpreadConfig, DisConfig, RaftConfig, RefineConfig, SdcConfig):
     """How labels spread through video."""
 
     method: Literal["warp", "warp_inpaint", "warp_refine"] = Field(
         "warp",
         description="motion alone; with a network's guess where it fails; with a network that mends that",
     )
-    motion: Literal["dis", "raft"] = Field("dis", description="what estimates motion; dis needs no weights")
+    motion: Literal["dis", "raft", "sdc"] = Field(
+        "dis", description="what estimates motion; dis needs no weights, sdc learns on the video itself"
+    )
     precision: float | None = Field(
         None, gt=0, le=1, description="keep pixels in labels/ from the confidence on that is right so often; none = all"
     )

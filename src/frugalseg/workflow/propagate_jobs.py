@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frugalseg.training.interrupt import sigterm_exits
-from frugalseg.workflow.bench_jobs import ONE_THREAD, failure_of
+from frugalseg.workflow.child import ONE_THREAD, failure_of
 from frugalseg.workflow.propagate_run import FRAMES, spread_run
 from frugalseg.workflow.stage import Options
 

@@ -15,10 +15,9 @@ from frugalseg.propagation.calibrate import examples
 from frugalseg.propagation.confidence import Confidence, Examples
 from frugalseg.propagation.inpaint import InpaintConfig
 from frugalseg.propagation.motion import Picture
-from frugalseg.propagation.refine import RefineConfig, save_refiner
+from frugalseg.propagation.networks import RefineConfig
 from frugalseg.propagation.semantic import Semantic
 from frugalseg.propagation.spread import SpreadConfig, Tools
-from frugalseg.propagation.train_refine import Pair, make_cycles, train_refiner
 from frugalseg.propagation.warp import WINDOW_PX
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_run import ACCEPT, CONFIDENCE, REFINER, LabelSource, shots
@@ -95,6 +94,9 @@ def learn_refiner(
     Raises:
         TrainingError: no labelled frame has a neighbour.
     """
+    from frugalseg.propagation.refine import save_refiner
+    from frugalseg.propagation.train_refine import Pair, make_cycles, train_refiner
+
     refine = config.part(RefineConfig)
     inpaint = InpaintConfig(tau=config.tau, window_px=WINDOW_PX, recursion=config.recursion)  # as labels are spread
     pairs: list[Pair] = []

@@ -24,13 +24,12 @@ from frugalseg.data.manifest import read_manifest
 from frugalseg.data.pixels import read_frame
 from frugalseg.data.sequences import Run, Sequences
 from frugalseg.propagation.confidence import Confidence
-from frugalseg.propagation.dis import Dis, DisConfig
-from frugalseg.propagation.motion import Motion, Neighbours, Picture
-from frugalseg.propagation.raft import Raft, RaftConfig
-from frugalseg.propagation.refine import INFO, load_refiner
+from frugalseg.propagation.motion import Neighbours, Picture
+from frugalseg.propagation.networks import REFINE, is_stored
 from frugalseg.propagation.semantic import Semantic
 from frugalseg.propagation.spread import Break, Event, Shot, Spread, SpreadConfig, Spreader, Tools, Unreached
 from frugalseg.workflow.propagate_config import PropagateConfig
+from frugalseg.workflow.propagate_motion import open_motion, trained_folder
 
 PLAN, FRAMES, VIDEO = "propagate.json", "frames", "video"
 CONFIDENCE, REFINER, ACCEPT = "confidence.json", "refiner", "accept.json"
@@ -106,19 +105,26 @@ class LabelSource:
 
 def has_refiner(folder: Path) -> bool:
     """Tell whether a folder's refinement network has been trained."""
-    return (folder / REFINER / INFO).is_file()
+    return is_stored(folder / REFINER, REFINE)
+
+
+def motion_folder(folder: Path, plan: Plan) -> Path:
+    """Return where the motion network that the plan's video is learned by is kept."""
+    return trained_folder(folder, plan.flows, plan.config, plan.inputs["frames"])
 
 
 def open_tools(folder: Path, plan: Plan) -> Tools:
     """Return what labels are spread with."""
     config = plan.config
-    motion: Motion = Dis(config.part(DisConfig)) if config.motion == "dis" else Raft(config.part(RaftConfig))
+    motion = open_motion(config, motion_folder(folder, plan))
     neighbours = Neighbours(motion, Path(plan.flows) if plan.flows else None)
     semantic = refiner = None
     if config.method != "warp":
         assert plan.checkpoint is not None
         semantic = open_guess(Path(plan.checkpoint), plan.classes)
     if config.method == "warp_refine" and has_refiner(folder):
+        from frugalseg.propagation.refine import load_refiner
+
         refiner = load_refiner(folder / REFINER)
     confidence = Confidence.load(folder / CONFIDENCE) if (folder / CONFIDENCE).is_file() else None
     return Tools(neighbours, len(plan.classes), motion, semantic, refiner, confidence)

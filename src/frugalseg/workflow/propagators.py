@@ -34,6 +34,12 @@ MOTIONS = {
         "recurrent all-pairs field transforms, torchvision's; weights from a file",
         "Teed & Deng, ECCV 2020",
         "frugalseg.propagation.raft:Raft",
-        "frugalseg.propagation.raft:RaftConfig",
+        "frugalseg.propagation.networks:RaftConfig",
+    ),
+    "sdc": Entry(
+        "a network that learns, on the video itself, to make each frame from its neighbour",
+        "after Reda et al., ECCV 2018 (SDC-net); network and losses ours",
+        "frugalseg.propagation.sdc:Sdc",
+        "frugalseg.propagation.networks:SdcConfig",
     ),
 }

@@ -86,6 +86,10 @@ def test_backwards_does_not_decode_a_group_for_each_frame(files, monkeypatch):
     monkeypatch.setattr(video_file, "KEPT_BYTES", 100_000)  # ten of these frames
     for shot in contents.shots:
         few.read(shot.pts)
+        few.read(shot.pts)
+    assert not few._kept and len(seeks) == 3, "in order of time nothing is kept; opened and sought once"
+    for shot in reversed(contents.shots):
+        few.read(shot.pts)
     assert 1 <= len(few._kept) <= 11
 
 

@@ -22,7 +22,7 @@ def test_a_place_is_valid_up_to_half_a_pixel_beyond_the_outer_centres() -> None:
     columns = np.array([[-0.51, -0.5, 0, 7.49, 7.5, 3, 3, 3]], np.float32).repeat(2, 0)
     rows = np.zeros((2, 8), np.float32)
     rows[:, 5:] = [-0.6, -0.5, 1.5]
-    assert inside(columns, rows)[0].tolist() == [False, True, True, True, False, False, True, False]
+    assert inside(np.stack([columns, rows], axis=2))[0].tolist() == [False, True, True, True, False, False, True, False]
 
 
 def test_flow_out_of_the_frame_or_unknown_is_marked() -> None:
@@ -38,7 +38,7 @@ def test_flow_out_of_the_frame_or_unknown_is_marked() -> None:
 
 
 def test_places_of_a_flow() -> None:
-    columns, rows = places(uniform(2, -1).px_HW2)
+    columns, rows = np.moveaxis(places(uniform(2, -1).px_HW2), 2, 0)
     assert columns[3].tolist() == [2, 3, 4, 5, 6, 7, 8, 9] and rows[:, 0].tolist() == [-1, 0, 1, 2, 3, 4]
 
 

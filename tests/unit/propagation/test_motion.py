@@ -116,7 +116,7 @@ class TestNeighbours:
         elif damage == "empty":
             entry.write_bytes(b"")
         else:
-            np.savez(entry, flow=np.zeros((3, 3, 2), np.int16))
+            entry.write_bytes(content[:4] + bytes(36))
         assert (Neighbours(motion, tmp_path).flow(noise(0), noise(1)).px_HW2 == [1, 0]).all()
         assert motion.calls == 2
         Neighbours(motion, tmp_path).flow(noise(0), noise(1))
@@ -136,7 +136,8 @@ class TestRaft:
         return tmp_path / "raft.pth"
 
     def test_raft_gives_flow_of_the_frames_own_size(self, weights: Path, noise) -> None:
-        from frugalseg.propagation.raft import Raft, RaftConfig
+        from frugalseg.propagation.networks import RaftConfig
+        from frugalseg.propagation.raft import Raft
 
         raft = Raft(RaftConfig(raft_weights=weights, raft_size="small", raft_updates=2))
         flow = raft.flow(noise(0, (45, 61)), noise(1, (45, 61)))
@@ -145,7 +146,8 @@ class TestRaft:
         assert (again.px_HW2 == flow.px_HW2).all()
 
     def test_weights_that_are_missing_or_anothers_are_refused(self, weights: Path) -> None:
-        from frugalseg.propagation.raft import Raft, RaftConfig
+        from frugalseg.propagation.networks import RaftConfig
+        from frugalseg.propagation.raft import Raft
 
         with pytest.raises(ConfigError, match="weights are needed"):
             Raft(RaftConfig())
@@ -155,7 +157,8 @@ class TestRaft:
     def test_the_weights_are_part_of_the_identity(self, weights: Path) -> None:
         import torch
 
-        from frugalseg.propagation.raft import Raft, RaftConfig
+        from frugalseg.propagation.networks import RaftConfig
+        from frugalseg.propagation.raft import Raft
 
         state = torch.load(weights, weights_only=True)
         state[next(iter(state))] += 1

@@ -12,9 +12,9 @@ from frugalseg.core.errors import ModelError, TrainingError
 from frugalseg.propagation.dis import Dis
 from frugalseg.propagation.inpaint import NOWHERE, REFINED, WARPED, Draft, InpaintConfig, cycle
 from frugalseg.propagation.motion import Neighbours
+from frugalseg.propagation.networks import RefineConfig
 from frugalseg.propagation.refine import (
     ERROR_UNIT,
-    RefineConfig,
     Refiner,
     feature_count,
     features,
@@ -178,8 +178,8 @@ def test_saved_and_loaded_it_says_the_same_and_damage_is_refused(tmp_path: Path,
     with pytest.raises(ModelError, match="other shape"):
         load_refiner(tmp_path)
     (tmp_path / "refine.json").write_text('{"classes": -5, "channels": 8}')
-    with pytest.raises(ModelError, match="no refinement network here"):
+    with pytest.raises(ModelError, match="no trained network `refine` here"):
         load_refiner(tmp_path)
     (tmp_path / "refine.safetensors").unlink()
-    with pytest.raises(ModelError, match="no refinement network here"):
+    with pytest.raises(ModelError, match="no trained network `refine` here"):
         load_refiner(tmp_path)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from frugalseg.cli.main import run as cli
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.codec import read_label_png, write_label_png
-from frugalseg.core.errors import ConfigError, DataError, StageOrderError
+from frugalseg.core.errors import ConfigError, DataError, StageOrderError, TrainingError
 from frugalseg.core.records import PartialLabel
 from frugalseg.data import class_sets
 from frugalseg.data.toycity import CLASSES, write_dataset
@@ -309,6 +310,94 @@ def test_in_a_project_it_is_a_stage(city: Path, video: Path, tmp_path: Path) -> 
     assert propagate_project(project, video / "labels", None, 0, options).done_before
 
 
+def spread_file(path: Path, labelled: tuple[int, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], **labels):
+    """Spread class 1 from some frames of a video file; return keys, what is found, and what is said."""
+    frames = read_spec(f"video:{path}").frames
+    for number in labelled:
+        size_HW = (frames[number].height, frames[number].width)
+        write_label_png_at(tmp_path / "labels" / f"{frames[number].key}.png", np.full(size_HW, 1, np.uint8))
+    options = Options(overrides=("calibration_frames=0", *labels.get("settings", ())))
+    found = propagate_video(f"video:{path}", tmp_path / "labels", CLASSES, None, tmp_path / "out", 0, options)
+    return [frame.key for frame in frames], found, capsys.readouterr().err
+
+
+def test_a_video_that_was_cut_off_is_spread_as_far_as_it_goes_and_that_is_said(videos, tmp_path: Path, capsys) -> None:
+    path = videos.write(tmp_path / "a.mp4", options=videos.BFRAMES, container={"movflags": "faststart"})
+    videos.cut(path, 0.6)
+    keys, found, said = spread_file(path, (0,), tmp_path, capsys, settings=("cut_share=0.0", "reach=40"))
+    assert 3 < len(keys) < 35 and found["spread"] == len(keys) - 1
+    assert len(found["left_out"]) == 2 and "the file was cut off: it lists 40 frames" in found["left_out"][-1]
+    assert all(f"left out: {text}" in said for text in found["left_out"])
+
+
+def test_a_damaged_frame_inside_a_video_ends_the_track_there(videos, tmp_path: Path, capsys) -> None:
+    jpegs = {"codec": "mjpeg", "pixels": "yuvj444p", "tick": videos.TICK, "times": tuple(range(7))}
+    path = videos.spoil(videos.write(tmp_path / "a.avi", **jpegs), 3)
+    keys, found, said = spread_file(path, (0,), tmp_path, capsys, settings=("cut_share=0.0",))
+    assert len(keys) == 6 and (found["spread"], found["unreached"]) == (2, 3)
+    assert "1 of 7 frames are damaged" in found["left_out"][0]
+    assert "frame 3 is missing" in found["tracks_ended"][keys[3]] and f"{keys[3]}: a new track begins" in said
+
+
+def test_a_change_of_size_inside_a_video_ends_the_track_there(videos, tmp_path: Path, capsys) -> None:
+    path = videos.write_size_change(tmp_path / "a.avi")
+    keys, found, said = spread_file(path, (0,), tmp_path, capsys, settings=("cut_share=0.0",))
+    assert len(keys) == 6 and (found["spread"], found["unreached"]) == (2, 3)
+    assert "the size changes from 48x64 to 64x80" in found["tracks_ended"][keys[3]] and "a new track begins" in said
+
+
+def test_no_label_crosses_a_scene_cut_from_either_side(city: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film"
+    for kind in ("images", "labels"):
+        (film / kind).mkdir(parents=True)
+    shutil.copy(city / "classes.toml", film)
+    other = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)  # another scene: large flat patches
+    scene = Image.fromarray(other).resize(SIZE_HW[::-1], Image.Resampling.NEAREST)
+    for number in range(8):
+        image = film / "images" / f"film_{number:05d}.png"
+        if number < 4:
+            shutil.copy(city / "images" / f"{key(0, number)}.png", image)
+        else:
+            scene.save(image)
+    shutil.copy(city / "labels" / f"{key(0, 0)}.png", film / "labels" / "film_00000.png")
+    write_label_png(film / "labels" / "film_00007.png", np.full(SIZE_HW, 2, np.uint8))
+    found = spread(film, tmp_path / "out", "calibration_frames=0")
+    assert "a scene cut" in found["tracks_ended"]["film_00004"] and found["spread"] == 6
+    rows = {row.split(",")[0]: row.split(",") for row in (tmp_path / "out" / "frames.csv").read_text().splitlines()[1:]}
+    assert {rows[f"film_{n:05d}"][1] + rows[f"film_{n:05d}"][3] for n in (1, 2, 3)} == {"film_00000"}
+    assert {rows[f"film_{n:05d}"][1] + rows[f"film_{n:05d}"][3] for n in (4, 5, 6)} == {"film_00007"}
+
+
+SMALL_SDC = ("motion=sdc", "sdc_steps=2", "sdc_channels=4", "sdc_levels=2", "sdc_crop_px=32", "sdc_pairs=3")
+
+
+def test_motion_is_learned_on_the_video_once_and_can_be_used_again(video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    found = spread(video, out, "calibration_frames=1", *SMALL_SDC)
+    assert (found["spread"], found["tracks_ended"]) == (12, {})
+    (weights,) = (out / "flows").glob("sdc-*/sdc.safetensors")
+    before = (weights.read_bytes(), weights.stat().st_mtime_ns, contents(out))
+    shutil.rmtree(out / "labels")
+    (out / "frames" / "0.jsonl").unlink()
+    (out / "frames" / "1.jsonl").unlink()
+    spread(video, out, "calibration_frames=1", *SMALL_SDC)
+    assert (weights.read_bytes(), weights.stat().st_mtime_ns, contents(out)) == before
+    spread(video, tmp_path / "kept", "calibration_frames=1", "cache=false", *SMALL_SDC)
+    assert (tmp_path / "kept" / "sdc" / "sdc.safetensors").read_bytes() == before[0]
+    given = f"sdc_weights={weights.parent}"
+    spread(video, tmp_path / "again", "calibration_frames=1", *SMALL_SDC, given)
+    assert contents(tmp_path / "again") == before[2] and not list((tmp_path / "again" / "flows").glob("sdc-*"))
+
+
+def test_a_video_of_one_frame_has_no_motion_to_learn(city: Path, tmp_path: Path) -> None:
+    for kind in ("images", "labels"):
+        (tmp_path / "one" / kind).mkdir(parents=True)
+        shutil.copy(city / kind / f"{key(0, 0)}.png", tmp_path / "one" / kind)
+    shutil.copy(city / "classes.toml", tmp_path / "one")
+    with pytest.raises(TrainingError, match="no two neighbouring frames"):
+        spread(tmp_path / "one", tmp_path / "out", "calibration_frames=0", *SMALL_SDC)
+
+
 def test_a_video_file_and_labels_beside_it(videos, tmp_path: Path) -> None:
     path = videos.write(tmp_path / "drive.mp4", times=tuple(range(0, 240, 40)))
     frames = read_spec(f"video:{path}").frames
@@ -325,3 +414,10 @@ def test_a_video_file_and_labels_beside_it(videos, tmp_path: Path) -> None:
 def write_label_png_at(path: Path, label: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_label_png(path, label)
+
+
+def test_a_process_that_only_warps_loads_no_torch(video: Path, tmp_path: Path) -> None:
+    spread(video, tmp_path / "out", "calibration_frames=0")
+    again = "import sys; from frugalseg.workflow.propagate_run import spread_run; from pathlib import Path; "
+    again += f"spread_run(Path({str(tmp_path / 'out')!r}), 0); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", again]).returncode == 0
