@@ -19,8 +19,8 @@ from frugalseg.core.errors import ConfigError, DataError, StageOrderError, Train
 from frugalseg.core.records import PartialLabel
 from frugalseg.data import class_sets
 from frugalseg.data.toycity import CLASSES, write_dataset
+from frugalseg.propagation import train_refine
 from frugalseg.propagation.spread import ORIGINS
-from frugalseg.workflow import propagate_prepare
 from frugalseg.workflow.project import init_project, read_spec
 from frugalseg.workflow.propagate import propagate_project, propagate_video
 from frugalseg.workflow.propagate_run import open_gaps
@@ -228,8 +228,8 @@ def test_in_cycles_guesses_a_network_that_has_not_seen_the_frame(
         assert inpaint.window_px == 5 and inpaint.recursion == "paper"
         return make_cycles(pictures, labels, neighbours, semantic_for, inpaint, config)
 
-    make_cycles = propagate_prepare.make_cycles
-    monkeypatch.setattr(propagate_prepare, "make_cycles", cycles)
+    make_cycles = train_refine.make_cycles
+    monkeypatch.setattr(train_refine, "make_cycles", cycles)
     shutil.copytree(model, tmp_path / "other")
     table = tmp_path / "unseen.csv"
     keys = [key(drive, index) for drive in (0, 1) for index in LABELLED]
