@@ -23,24 +23,25 @@ from frugalseg.data.manifest import write_manifest
 from frugalseg.data.sequences import BEGINS, Run
 from frugalseg.workflow.project import MODEL, PARTIAL, UNLISTED, Project, read_spec
 from frugalseg.workflow.propagate_config import PropagateConfig
+from frugalseg.workflow.propagate_files import read_rows
 from frugalseg.workflow.propagate_jobs import run_stretches
-from frugalseg.workflow.propagate_prepare import calibrate, learn_refiner
-from frugalseg.workflow.propagate_run import (
+from frugalseg.workflow.propagate_plan import (
     CONFIDENCE,
     FRAMES,
     PLAN,
+    PROVENANCE,
+    TABLE,
     VIDEO,
     LabelSource,
     Plan,
-    has_refiner,
-    open_tools,
-    read_rows,
     stretches,
 )
+from frugalseg.workflow.propagate_prepare import calibrate, learn_refiner
+from frugalseg.workflow.propagate_run import has_refiner, open_tools
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
-TABLE, FLOWS, LOCK = "frames.csv", "flows", ".lock"
-COLUMNS = ("key", "before", "before_k", "after", "after_k", "known", "confidence", "accepted")
+FLOWS, LOCK = "flows", ".lock"
+COLUMNS = ("key", "before", "before_k", "after", "after_k", "known", "confidence", "accepted", "points")
 NEXT = 5  # frames that it would help most to label, as named at the end
 
 
@@ -56,9 +57,11 @@ def propagate_project(
     if labels is None:
         done = project.latest(("label",), "labels of some frames", f"frugalseg label {project.folder}")
         labels = done.folder / PARTIAL / "labels"
-    if config.method != "warp" and checkpoint is None:
+    if config.guesses and checkpoint is None:
         checkpoint = project.latest_model() / MODEL
     inputs = {"target": project.manifest_folder("target"), "labels": labels, "classes": project.folder / "classes.toml"}
+    if (labels.parent / PROVENANCE).is_dir():
+        inputs["provenance"] = labels.parent / PROVENANCE
     inputs |= {"model": checkpoint} if checkpoint else {}
     settings = config.model_dump(mode="json")
     if options.dry_run:
@@ -97,12 +100,12 @@ def propagate_video(
         raise ConfigError(
             f"{video}: no class list. Give --classes FILE (or a name), or put classes.toml into its folder."
         )
-    if config.method != "warp" and checkpoint is None:
+    if config.guesses and checkpoint is None:
         raise ConfigError(f"{config.method} needs a network that predicts these classes: give --checkpoint MODEL.")
     plan = _plan(config, classes, manifest, labels, checkpoint, out / FLOWS if config.cache else None)
     source = LabelSource(manifest, plan)
     if options.dry_run:
-        labelled = sum(map(source.has, manifest))
+        labelled = sum(source.has(frame) or source.has_points(frame) for frame in manifest)
         return {"frames": len(manifest), "labelled": labelled, "stretches": len(stretches(manifest)), "out": str(out)}
     with _alone(out):
         return spread_video(manifest, plan, out, jobs, options)
@@ -117,7 +120,8 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
         DataError: a stretch failed; the others are done.
     """
     source, runs = LabelSource(manifest, plan), stretches(manifest)
-    labelled = {frame.key for frame in manifest if source.has(frame)}
+    whole = {frame.key for frame in manifest if source.has(frame)}
+    labelled = whole | {frame.key for frame in manifest if source.has_points(frame)}
     if not labelled:
         raise StageOrderError(
             f"{plan.labels or manifest.name}: none of {len(manifest)} frames has a label there. Label a frame first; "
@@ -129,10 +133,11 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
     if config.method == "warp_refine" and not has_refiner(folder):
         learn_refiner(folder, runs, source, tools, config)
         tools = open_tools(folder, plan)
-    if config.calibration_frames and not (folder / CONFIDENCE).is_file():
+    calibrates = whole and config.method != "oracle" and config.calibration_frames
+    if (calibrates or config.precision is not None) and not (folder / CONFIDENCE).is_file():
         calibrate(folder, runs, source, tools, config, options)
     numbers = [number for number, run in enumerate(runs) if any(frame.key in labelled for frame in run.frames)]
-    wanted = sum(frame.key not in labelled for number in numbers for frame in runs[number].frames)
+    wanted = sum(frame.key not in whole for number in numbers for frame in runs[number].frames)
     done_before, spread_s = _count(folder, numbers), time.monotonic()
     failed = run_stretches(folder, numbers, wanted, jobs, options)
     if failed:
@@ -185,7 +190,11 @@ def _summary(
 ) -> dict[str, Any]:
     """Write frames.csv and return what is said at the end."""
     rows = [row for number in numbers for row in read_rows(folder, number)]
-    made = list({row["key"]: row for row in rows if "key" in row}.values())
+    by_key: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if "key" in row:
+            by_key[row["key"]] = by_key.get(row["key"], {}) | row
+    made = list(by_key.values())
     breaks = {row["break"]: row["reason"] for row in rows if "break" in row}
     breaks |= {run.frames[0].key: run.before for run in runs if run.before != BEGINS}
     for key, reason in breaks.items():
@@ -196,13 +205,15 @@ def _summary(
     table.writerows(made)
     write_atomic(folder / TABLE, buffer.getvalue().encode())
     frames = sum(len(run.frames) for run in runs)
-    measure = "known" if any(row["confidence"] is None for row in made) else "confidence"
-    doubted = sorted(made, key=lambda row: (row[measure], row["key"]))
+    whole = [row for row in made if "before" in row or "after" in row]
+    measure = "known" if any(row["confidence"] is None for row in whole) else "confidence"
+    doubted = sorted(whole, key=lambda row: (row[measure], row["key"]))
     return {
         "frames": frames,
         "labelled": len(labelled),
         "spread": len(made),
-        "unreached": frames - len(labelled) - len(made),
+        "unreached": frames - len(labelled | by_key.keys()),
+        "points": sum(row.get("points", 0) for row in made),
         "tracks_ended": breaks,
         "known": _mean(made, "known"),
         "confidence": _mean(made, "confidence"),
