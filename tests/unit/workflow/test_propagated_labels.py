@@ -1,5 +1,6 @@
 """`propagate`, then `retrain`: answers that were spread are found, learned, and left out where that is asked for."""
 
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -93,7 +94,7 @@ def test_retrain_learns_what_was_spread_and_says_so(project: Project, tiny_city:
 
     stage = spread(project)
     learn = Options(overrides=(*SMALL, "unlabelled=none", "align_weight=0.0", "propagated_steps=[1]"))
-    together = retrain(project, "mada", None, None, learn)
+    together = retrain(project, "mada", None, None, learn, stage)
     assert f"learned too: {stage.name}" in capsys.readouterr().err
     run, tuning = project.run(str(together.where)), together.found["phases"]["fine_tuning"]
     assert run.input("propagated") == stage and (tuning["selected_frames"], tuning["propagated_frames"]) == (1, 2)
@@ -102,7 +103,7 @@ def test_retrain_learns_what_was_spread_and_says_so(project: Project, tiny_city:
     assert "propagated_frames" not in alone.found["phases"]["fine_tuning"]
     one, other = (tiny_city.weights(load_model(done.where / MODEL)) for done in (alone, together))
     assert not tiny_city.same_weights(one, other)
-    points = retrain(project, "point_da", None, None, Options(overrides=SMALL, quiet=True))
+    points = retrain(project, "point_da", None, None, Options(overrides=SMALL, quiet=True), stage)
     counts = points.found["phases"]["points"]
     spread_pixels = sum(int((read_label_png(path) != IGNORE).sum()) for path in (stage / "labels").iterdir())
     asked = read_label_png(answers(project) / PARTIAL / "labels" / f"{project.manifest('target').frames[2].key}.png")
@@ -115,8 +116,10 @@ def test_on_the_command_line(project: Project, capsys: pytest.CaptureFixture[str
 
     stage = spread(project)
     command = ["retrain", str(project.folder), "--method", "mada", "--dry-run", "--json", "--quiet"]
-    for flags, learned in (([], True), (["--propagated", stage.name], True), (["--propagated", "none"], False)):
+    newest = propagation_of(project, answers(project), None)
+    for flags, learned in (([], newest), (["--propagated", stage.name], stage), (["--propagated", "none"], None)):
         assert cli([*command, *flags]) == 0
-        assert (str(stage) in capsys.readouterr().out) is learned
+        given = json.loads(capsys.readouterr().out)["inputs"].get("propagated")
+        assert given == (None if learned is None else str(learned))
     assert cli([*command, "--propagated", answers(project).name]) == 2
     assert "not labels that were spread" in capsys.readouterr().err
