@@ -5,8 +5,8 @@ picture around it is no longer that around the answered point (something hides i
 of a track (`spread`'s), and after `reach` frames. Of points that fall on one pixel the surest stays; where they name
 different classes none does.
 
-The picture tells wrong points from right ones (AUROC .82 on the toy city); whether the way to the next frame and back
-leads to the same place does not (.49, docs/methods/warp_refine.md), and is not asked.
+The picture tells wrong points from right ones; whether the way to the next frame and back leads to the same place does
+not (benchmarks/propagation_points.py), and is not asked.
 
 Memory is that of `reach` frames: a frame waits until the points of later ones have come back to it. Legend: H x W
 pixels, N points, 2 = (column, row).
