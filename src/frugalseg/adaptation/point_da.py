@@ -30,7 +30,6 @@ from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.records import HUMAN, SPREAD, PartialLabel, Provenance, Region
 from frugalseg.data.batches import DomainBatch, DomainBatches, PartialLabelFolder
-from frugalseg.data.joined import JoinedLabels
 from frugalseg.data.masks import askable
 from frugalseg.models.network import Network, Outputs
 from frugalseg.training.adversarial import AdversarialConfig, Adversary
@@ -55,7 +54,7 @@ from frugalseg.training.losses import (
     spread_only,
 )
 from frugalseg.training.method import Phase
-from frugalseg.training.propagated import PropagatedConfig, SpreadPixels
+from frugalseg.training.propagated import PropagatedConfig, SpreadPixels, known_labels
 from frugalseg.training.robust import annotator_confusion, label_loss
 
 LABELS = "labels.json"  # in the phase's folder: how many pixels of each class each term has
@@ -126,10 +125,7 @@ class PointDa:
         self._learner = Learner(network, config, fabric, data.pixels_C)
         aligns = config.adv_weight > 0 and self._source is not None
         self._adversary = Adversary(network, config, fabric, maps=entropy_NCHW) if aligns else None
-        spread = data.propagated
-        self._known = (
-            JoinedLabels(self._human.labels, spread.labels) if spread else PartialLabelFolder(self._human.labels)
-        )
+        self._known = known_labels(self._human, data.propagated, "point_da")
         self._weights = dict.fromkeys((*KINDS, "merged"), self._learner.class_weights)
         measured = config.human_loss == "annotators"
         counts = self._human.need_confusion("point_da") if measured else config.human_confusion

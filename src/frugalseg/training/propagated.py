@@ -70,6 +70,22 @@ class Labelled:
         return tuple((frame, pool.labels) for pool in pools for frame in pool.frames if pool.labels is not None)
 
 
+def known_labels(human: Human, propagated: Propagated | None, method: str) -> LabelSource:
+    """Return what is known of each target frame, for a method that looks at the frames themselves.
+
+    Raises:
+        TrainingError: labels were spread together with their pictures, and fit these only.
+    """
+    if propagated is None:
+        return PartialLabelFolder(human.labels)
+    if propagated.pictures is not None:
+        raise TrainingError(
+            f"{propagated.pictures}: these labels fit the pictures that were warped with them (joint = true), and "
+            f"{method} looks at the frames.\nSpread them without `joint`, or learn with mada."
+        )
+    return JoinedLabels(human.labels, propagated.labels)
+
+
 def labelled_frames(
     target: FramePool, human: Human, propagated: Propagated | None, config: MixingConfig, method: str
 ) -> Labelled:

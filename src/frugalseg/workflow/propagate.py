@@ -121,7 +121,7 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
     """
     source, runs = LabelSource(manifest, plan), stretches(manifest)
     whole = {frame.key for frame in manifest if source.has(frame)}
-    labelled = whole | {frame.key for frame in manifest if source.has_points(frame)}
+    labelled = whole | {frame.key for frame in manifest if source.has_points(frame) and not plan.config.joint}
     if not labelled:
         raise StageOrderError(
             f"{plan.labels or manifest.name}: none of {len(manifest)} frames has a label there. Label a frame first; "
@@ -157,9 +157,11 @@ def _plan(
     flows: Path | None,
 ) -> Plan:
     given = {"labels": labels, "checkpoint": checkpoint, "raft_weights": config.raft_weights}
+    if labels is not None and (labels.parent / PROVENANCE).is_dir():
+        given["provenance"] = labels.parent / PROVENANCE
     inputs = {name: content_hash(path) for name, path in given.items() if path is not None}
     lines = [f"{frame.key} {frame.index} {frame.sha256}" for frame in manifest]
-    if labels is None:  # those of the data set itself
+    if labels is None or config.method == "oracle":  # those of the data set itself
         lines += [f"{frame.key} {file_hash(Path(frame.label))}" for frame in manifest if frame.label is not None]
     inputs["frames"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     texts = [None if path is None else str(path.absolute()) for path in (labels, checkpoint, flows)]

@@ -79,13 +79,14 @@ def open_tools(folder: Path, plan: Plan) -> Tools:
 def spread_run(folder: Path, number: int) -> None:
     """Spread labels over the stretch `number` of the video that a folder's plan is about; what is done is left out.
 
-    First those of whole frames, then single points.
+    First those of whole frames, then single points; these by motion alone, and not where pictures are warped.
     """
     plan, manifest = Plan.load(folder), read_manifest(folder / VIDEO)
     run, source = stretches(manifest)[number], LabelSource(manifest, plan)
     tools = open_tools(folder, plan)
     _spread_frames(folder, number, plan, run, source, tools)
-    follow_run(folder, number, plan, run, source, tools.neighbours)
+    if not plan.config.joint:
+        follow_run(folder, number, plan, run, source, tools.neighbours)
 
 
 def _spread_frames(folder: Path, number: int, plan: Plan, run: Run, source: LabelSource, tools: Tools) -> None:

@@ -275,7 +275,15 @@ def test_point_da_keeps_a_term_for_people_and_one_for_points_that_came(
     spread = cross_entropy(logits, only, method._weights["spread"])
     assert said["spread"] == pytest.approx(0.8 * float(spread.detach()), rel=1e-4)
     people = batch.target_labels.masked_fill(provenance != Provenance.HUMAN_POINT, IGNORE)
-    assert said["human"] == pytest.approx(float(cross_entropy(logits, people, method._weights["human"])), rel=1e-4)
+    assert said["human"] == pytest.approx(
+        float(cross_entropy(logits, people, method._weights["human"]).detach()), rel=1e-4
+    )
+
+
+def test_point_da_refuses_labels_that_fit_other_pictures(points: DomainData, tiny_city: ModuleType, tmp_path) -> None:
+    warped = replace(points, propagated=replace(points.propagated, pictures=tmp_path))
+    with pytest.raises(TrainingError, match="Spread them without `joint`"):
+        point_da(tiny_city, warped)
 
 
 @pytest.mark.parametrize("method", [point_da, mada])
