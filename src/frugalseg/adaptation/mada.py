@@ -14,7 +14,8 @@ Differs from the paper: distances are means over features and shared classes (se
 keeps what it knows of a class that a frame lacks, and all frames of a batch move anchors; each term weighs classes by
 its own labels; source and target pass with BatchNorm statistics of their own; without source data its term is left out.
 Instead of fixed predictions a mean teacher may label the frames nobody labelled, half the classes of labelled ones
-pasted over them (`unlabelled = "mean_teacher"`; ClassMix, Olsson et al., WACV 2021).
+pasted over them (`unlabelled = "mean_teacher"`; ClassMix, Olsson et al., WACV 2021). Frames that labels were spread to
+through video are drawn among the labelled ones (`training/propagated.py`).
 
 Axis legend: N images, V anchors, C classes, F feature channels, H x W pixels.
 """

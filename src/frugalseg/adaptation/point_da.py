@@ -12,7 +12,7 @@ without source data its terms are left out, so that a checkpoint is enough to st
 (`start = "pretrained"` for the paper's fresh start); no adversarial term unless asked for, and ADVENT's weights then
 (equation 9 has none); equation 8 names D1 and lets G see the source's maps: we read D2, and G sees the target's only,
 as public code does; `pseudo_ratio` < 1 keeps only the most confident share of each class; answers may be taken for
-partly wrong (`human_loss`).
+partly wrong (`human_loss`); answers spread through video are a term of their own (`training/propagated.py`).
 """
 
 import json
