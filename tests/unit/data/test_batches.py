@@ -259,11 +259,9 @@ def test_the_share_of_a_class_in_a_window() -> None:
 
 
 def drawn(pools: tuple[FramePool, FramePool], ratio: float, steps: int, **settings: Any) -> list[str]:
-    """Return the first letters of the looks that are drawn as selected frames: `t` from the mixture, `i` others."""
-    made = DomainBatches(
-        None, None, selected=pools[0], mixture=Mixture(pools[1], ratio), size=3, input_hw=(16, 24), seed=0,
-        augment_config=AugmentConfig(), **settings,
-    )  # fmt: skip
+    """Return the keys drawn as selected frames: of the street from the mixture, of the simulator others."""
+    chosen, mixture = FramePool(pools[0].frames), Mixture(pools[1], ratio)
+    made = batches((None, None), selected=chosen, mixture=mixture, size=3, **settings)
     return [key for step in range(steps) for key in made.batch(step).keys]
 
 
