@@ -14,7 +14,8 @@ Differs from the paper: distances are means over features and shared classes (se
 keeps what it knows of a class that a frame lacks, and all frames of a batch move anchors; each term weighs classes by
 its own labels; source and target pass with BatchNorm statistics of their own; without source data its term is left out.
 Instead of fixed predictions a mean teacher may label the frames nobody labelled, half the classes of labelled ones
-pasted over them (`unlabelled = "mean_teacher"`; ClassMix, Olsson et al., WACV 2021).
+pasted over them (`unlabelled = "mean_teacher"`; ClassMix, Olsson et al., WACV 2021). Frames that labels were spread to
+through video are drawn among the labelled ones (`training/propagated.py`).
 
 Axis legend: N images, V anchors, C classes, F feature channels, H x W pixels.
 """
@@ -32,8 +33,7 @@ from torch import Tensor
 
 from frugalseg.core.anchors import ImageVectors, fit_anchors
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.errors import TrainingError
-from frugalseg.core.records import HUMAN, Frame, Provenance
+from frugalseg.core.records import Frame, Provenance
 from frugalseg.data.batches import DomainBatch, DomainBatches, FramePool, LabelSource, PartialLabelFolder
 from frugalseg.data.transforms import Labels
 from frugalseg.models.network import Network, Outputs
@@ -50,16 +50,17 @@ from frugalseg.training.domain_data import (
 )
 from frugalseg.training.image_vectors import LEAST_PX, Means, image_vectors
 from frugalseg.training.learner import Learner
-from frugalseg.training.losses import outputs_cross_entropy
+from frugalseg.training.losses import outputs_cross_entropy, over_outputs
 from frugalseg.training.method import Phase
 from frugalseg.training.mixing import Lesson, class_mix, draws, pseudo_labels, trusted_cross_entropy, varied
+from frugalseg.training.propagated import Labelled, MixingConfig, SpreadPixels, labelled_frames
 from frugalseg.training.settings import TrainConfig
 
 FINE_TUNING, SEMI_SUPERVISED = "fine_tuning", "semi_supervised"
 COUNTS, ANCHORS = "labels.json", "anchors.npz"  # in the phases' folders
 
 
-class MadaConfig(TrainConfig):
+class MadaConfig(TrainConfig, MixingConfig):
     """Settings of mada; weights, V and the decay are the paper's and its public code's."""
 
     steps: int = Field(400, ge=1, description="training steps of each of the two stages")
@@ -104,7 +105,8 @@ class Mada:
 
     def __init__(self, network: Network, config: MadaConfig, fabric: Fabric, data: DomainData) -> None:
         self.config, self._fabric = config, fabric
-        self._source, self._target, self._human = data.source, data.need_target("mada"), data.need_human("mada")
+        self._source, self._target, self._data = data.source, data.need_target("mada"), data
+        self._human = data.need_human("mada")
         self._learner = Learner(network, config, fabric, data.pixels_C)
         self._classes = len(network.classes)
         self._weights: dict[str, Tensor | None] = {}  # class weights of the target's terms
@@ -128,7 +130,7 @@ class Mada:
 
     def step(self, batch: DomainBatch) -> dict[str, float]:
         """Go down equation 11 (in the first stage, 6), then let the anchors follow (8)."""
-        assert batch.selected_images is not None and batch.selected_labels is not None
+        assert batch.selected_images is not None
         losses: dict[str, Tensor] = {}
         if self._source:
             assert batch.source_images is not None and batch.source_labels is not None
@@ -136,7 +138,7 @@ class Mada:
             losses["source"] = self._cross_entropy(source, batch.source_labels, self._learner.class_weights)
             self._learner.add(losses["source"])
         selected = self._learner.forward(batch.selected_images, "target")
-        losses["selected"] = self._cross_entropy(selected, batch.selected_labels, self._weights["selected"])
+        losses["selected"] = self._selected_loss(selected, batch)
         self._learner.add(self.config.selected_weight * losses["selected"])
         seen = None
         if batch.target_images is not None:
@@ -149,6 +151,15 @@ class Mada:
 
     def _cross_entropy(self, outputs: Outputs, labels_NHW: Tensor, weights_C: Tensor | None) -> Tensor:
         return outputs_cross_entropy(outputs, labels_NHW, weights_C, self.config.aux_seg_weight)
+
+    def _selected_loss(self, selected: Outputs, batch: DomainBatch) -> Tensor:
+        """Return the cross entropy on labelled frames (6); spread ones count by their trust."""
+        labels_NHW, weights_C, aux_weight = batch.selected_labels, self._weights["selected"], self.config.aux_seg_weight
+        assert labels_NHW is not None and batch.selected_provenance is not None
+        if batch.selected_confidence is None:
+            return self._cross_entropy(selected, labels_NHW, weights_C)
+        pixels = SpreadPixels(labels_NHW, batch.selected_provenance, batch.selected_confidence, weights_C)
+        return over_outputs(selected, lambda logits_NCHW: pixels.loss(logits_NCHW, self.config), aux_weight)
 
     def _target_losses(self, batch: DomainBatch) -> tuple[dict[str, Tensor], Means | None]:
         """Add what target frames teach beyond people's labels; return the losses, and the class means where needed."""
@@ -208,29 +219,22 @@ class Mada:
         return self._learner.finish(lambda: input_images(self.config, self._target, self.config.recompute_statistics))
 
     @cached_property
-    def _selected(self) -> FramePool:
-        """The frames that people labelled, with their labels."""
-        read = PartialLabelFolder(self._human.labels)
-        frames = tuple(frame for frame in self._target.frames if np.isin(read(frame)[1], HUMAN).any())
-        if not frames:
-            raise TrainingError(
-                f"{self._human.labels}: people labelled none of the {len(self._target.frames)} target frames, and mada "
-                "learns from such. Run `frugalseg select` with a budget such as 5%images, then `label`."
-            )
-        return FramePool(frames, read, self._target.cache)
+    def _labelled(self) -> Labelled:
+        """The frames with labels: people's, and in between those that labels were spread to."""
+        return labelled_frames(self._target, self._human, self._data.propagated, self.config, "mada")
 
     def _count_labels(self, folder: Path, **more: Any) -> None:
-        """Write how many pixels of each class people labelled: for the class weights, and for readers of run.json."""
-        labels, pixels_C = self._selected.labels, np.zeros(self._classes, np.int64)
-        assert labels is not None
-        for frame in self._selected.frames:
+        """Write how many pixels of each class are labelled: for the class weights, and for readers of run.json."""
+        pixels_C, frames = np.zeros(self._classes, np.int64), self._labelled.frames
+        for frame, labels in frames:
             pixels_C += class_pixels(labels(frame)[0], self._classes)
-        found = {"selected_frames": len(self._selected.frames), "selected_pixels": pixels_C.tolist(), **more}
+        found = {"selected_frames": len(self._labelled.selected.frames), "selected_pixels": pixels_C.tolist(), **more}
+        found |= {"propagated_frames": len(frames) - found["selected_frames"]} if self._data.propagated else {}
         (folder / COUNTS).write_text(json.dumps(found, indent=1))
 
     def _look_at_target(self, folder: Path) -> None:
         """Step 2: write the predictions as labels of the frames that nobody labelled, and the anchors of all frames."""
-        labelled = {frame.key for frame in self._selected.frames}
+        labelled = self._labelled.keys
         network, device, least_px = self._learner.best_network(), self._fabric.device, self.config.least_feature_px
         pixels_C, keys, means = np.zeros(self._classes, np.int64), list[str](), list[Means]()
         for frame, logits_CHW, vectors in looks(network, self._target, self.config, device, least_px):
@@ -251,7 +255,7 @@ class Mada:
 
     def _labelled_batches(self, folder: Path) -> DomainBatches:
         self._weigh(folder)
-        return batches(self.config, self._source, None, selected=self._selected)
+        return self._batches(None)
 
     def _all_batches(self, folder: Path) -> DomainBatches:
         self._weigh(folder)
@@ -260,8 +264,11 @@ class Mada:
             with np.load(folder / ANCHORS) as saved:
                 self._first_anchors = Means(*(torch.from_numpy(saved[part]).to(device) for part in Means._fields))
             self._anchors = self._anchors or _copied(self._first_anchors)  # resumed ones have followed already
-        target = self._target.with_labels(self._unlabelled(folder))
-        return batches(self.config, self._source, target, selected=self._selected)
+        return self._batches(self._target.with_labels(self._unlabelled(folder)))
+
+    def _batches(self, target: FramePool | None) -> DomainBatches:
+        own = self._labelled
+        return batches(self.config, self._source, target, selected=own.selected, mixture=own.mixture)
 
     def _weigh(self, folder: Path) -> None:
         """Set the class weights of the target's terms."""
@@ -277,7 +284,7 @@ class Mada:
 
         IGNORE in the frames that people labelled; for a mean teacher, 0 where it may label.
         """
-        labelled, read = {frame.key for frame in self._selected.frames}, PartialLabelFolder(folder)
+        labelled, read = self._labelled.keys, PartialLabelFolder(folder)
 
         def labels(frame: Frame) -> Labels:
             usable_HW = without_own_car(np.zeros((frame.height, frame.width), np.uint8), frame)

@@ -12,11 +12,10 @@ without source data its terms are left out, so that a checkpoint is enough to st
 (`start = "pretrained"` for the paper's fresh start); no adversarial term unless asked for, and ADVENT's weights then
 (equation 9 has none); equation 8 names D1 and lets G see the source's maps: we read D2, and G sees the target's only,
 as public code does; `pseudo_ratio` < 1 keeps only the most confident share of each class; answers may be taken for
-partly wrong (`human_loss`).
+partly wrong (`human_loss`); answers spread through video are a term of their own (`training/propagated.py`).
 """
 
 import json
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,12 +28,13 @@ from torch import Tensor
 
 from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.records import HUMAN, PartialLabel, Provenance, Region
+from frugalseg.core.records import HUMAN, SPREAD, PartialLabel, Provenance, Region
 from frugalseg.data.batches import DomainBatch, DomainBatches, PartialLabelFolder
 from frugalseg.data.masks import askable
 from frugalseg.models.network import Network, Outputs
 from frugalseg.training.adversarial import AdversarialConfig, Adversary
 from frugalseg.training.class_weights import class_pixels
+from frugalseg.training.composed_labels import compose_label, sample_points
 from frugalseg.training.confidence_histogram import ConfidenceHistogram, Thresholds, balanced_labels
 from frugalseg.training.domain_data import (
     DomainData,
@@ -51,14 +51,17 @@ from frugalseg.training.losses import (
     machine_only,
     outputs_cross_entropy,
     over_outputs,
+    spread_only,
 )
 from frugalseg.training.method import Phase
+from frugalseg.training.propagated import PropagatedConfig, SpreadPixels, known_labels
 from frugalseg.training.robust import annotator_confusion, label_loss
 
-LABELS = "labels.json"  # in the phase's folder: how many pixels people and the machine labelled as each class
+LABELS = "labels.json"  # in the phase's folder: how many pixels of each class each term has
+KINDS = {"human": HUMAN, "spread": SPREAD, "machine": (Provenance.PSEUDO_LABEL,)}  # whose labels each term learns
 
 
-class PointDaConfig(AdversarialConfig):
+class PointDaConfig(AdversarialConfig, PropagatedConfig):
     """Settings of point_da."""
 
     steps: int = Field(800, ge=1, description="training steps")
@@ -122,7 +125,8 @@ class PointDa:
         self._learner = Learner(network, config, fabric, data.pixels_C)
         aligns = config.adv_weight > 0 and self._source is not None
         self._adversary = Adversary(network, config, fabric, maps=entropy_NCHW) if aligns else None
-        self._weights = dict.fromkeys(("human", "machine", "merged"), self._learner.class_weights)
+        self._known = known_labels(self._human, data.propagated, "point_da")
+        self._weights = dict.fromkeys((*KINDS, "merged"), self._learner.class_weights)
         measured = config.human_loss == "annotators"
         counts = self._human.need_confusion("point_da") if measured else config.human_confusion
         confusion_CC = annotator_confusion(len(network.classes), config.human_wrong_rate, counts)
@@ -155,6 +159,8 @@ class PointDa:
         total = self.config.target_weight * losses["target"]
         if "human" in losses:
             total = total + self.config.human_weight * losses["human"]
+        if "spread" in losses:
+            total = total + losses["spread"]
         said = {name: float(loss.detach()) for name, loss in losses.items()}
         if self._adversary:
             fooling, judged = self._adversary.judge(target)
@@ -183,12 +189,21 @@ class PointDa:
             return {"target": outputs_cross_entropy(target, labels_NHW, self._weights["merged"], aux)}
         machine_NHW, human_NHW = machine_only(labels_NHW, provenance_NHW), human_only(labels_NHW, provenance_NHW)
         human_weights_C = self._weights["human"]
-        return {
+        losses = {
             "target": outputs_cross_entropy(target, machine_NHW, self._weights["machine"], aux),
             "human": over_outputs(
                 target, lambda logits_NCHW: self._human_loss(logits_NCHW, human_NHW, human_weights_C), aux
             ),
         }
+        if batch.target_confidence is not None:
+            spread = SpreadPixels(
+                spread_only(labels_NHW, provenance_NHW),
+                provenance_NHW,
+                batch.target_confidence,
+                self._weights["spread"],
+            )
+            losses["spread"] = over_outputs(target, lambda logits_NCHW: spread.loss(logits_NCHW, self.config), aux)
+        return losses
 
     def state(self) -> dict[str, Any]:
         """Return all that resume needs."""
@@ -209,20 +224,19 @@ class PointDa:
 
     def _label_target(self, folder: Path) -> None:
         """Write equation 6's label of every target frame."""
-        read_human = PartialLabelFolder(self._human.labels)
         choosy = self.config.pseudo_labels != "none" and self.config.pseudo_ratio < 1
         thresholds = self._thresholds() if choosy else None
-        human_C, machine_C = np.zeros((2, len(self._teacher.classes)), np.int64)
+        pixels = {term: np.zeros(len(self._teacher.classes), np.int64) for term in KINDS}
         for frame, logits_CHW in predictions(self._teacher, self._target, self.config, self._fabric.device):
             pseudo = without_own_car(self._pseudo(logits_CHW, thresholds), frame)
-            human = PartialLabel(frame.key, *read_human(frame))
-            label = compose_label(human, *self._kept(frame.key, pseudo))
-            write_partial(folder, label)
-            answered_HW = np.isin(label.provenance, HUMAN)
-            human_C += class_pixels(label.label[answered_HW], len(human_C))
-            machine_C += class_pixels(label.label[~answered_HW], len(machine_C))
-        counts = {"human_pixels": human_C.tolist(), "machine_pixels": machine_C.tolist()}
-        (folder / LABELS).write_text(json.dumps(counts))
+            known_HW, source_HW, *sure = self._known(frame)
+            label = compose_label(PartialLabel(frame.key, known_HW, source_HW), *self._kept(frame.key, pseudo))
+            write_partial(folder, label, *sure)
+            for term, kinds in KINDS.items():
+                pixels[term] += class_pixels(label.label[np.isin(label.provenance, kinds)], len(pixels[term]))
+        (folder / LABELS).write_text(
+            json.dumps({f"{term}_pixels": count_C.tolist() for term, count_C in pixels.items()})
+        )
 
     def _pseudo(self, logits_CHW: torch.Tensor, thresholds: Thresholds | None) -> NDArray[np.uint8]:
         if self.config.pseudo_labels == "none":
@@ -248,11 +262,9 @@ class PointDa:
         return histogram.thresholds(self.config.pseudo_ratio)
 
     def _batches(self, folder: Path) -> DomainBatches:
-        counts = {
-            name: np.array(pixels, np.int64) for name, pixels in json.loads((folder / LABELS).read_text()).items()
-        }
-        terms = {"human": counts["human_pixels"], "machine": counts["machine_pixels"]}
-        terms["merged"] = terms["human"] + terms["machine"]
+        counts = json.loads((folder / LABELS).read_text())
+        terms = {term: np.array(counts[f"{term}_pixels"], np.int64) for term in KINDS}
+        terms["merged"] = sum(terms.values(), np.zeros_like(terms["human"]))
         self._weights = {term: self._target_weights(pixels_C) for term, pixels_C in terms.items()}
         labelled = self._target.with_labels(PartialLabelFolder(folder))
         return batches(self.config, self._source, labelled)
@@ -266,30 +278,3 @@ class PointDa:
         if self.config.target_class_weights == "own":
             return self._learner.weights_for(pixels_C)
         return self._learner.class_weights if self.config.target_class_weights == "source" else None
-
-
-def sample_points(
-    label_HW: NDArray[np.uint8], grid: tuple[int, int], points: int, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Return the label with only `points` of each grid cell's labelled pixels kept, uniformly drawn; all if fewer."""
-    down, across = (np.arange(n + 1) * side // n for n, side in zip(grid, label_HW.shape, strict=True))
-    kept_HW = np.full_like(label_HW, IGNORE)
-    for top, bottom in pairwise(down.tolist()):
-        for left, right in pairwise(across.tolist()):
-            cell = np.s_[top:bottom, left:right]
-            rows, columns = np.nonzero(label_HW[cell] != IGNORE)
-            drawn = rng.permutation(len(rows))[:points]
-            kept_HW[cell][rows[drawn], columns[drawn]] = label_HW[cell][rows[drawn], columns[drawn]]
-    return kept_HW
-
-
-def compose_label(human: PartialLabel, pseudo_HW: NDArray[np.uint8], cells: tuple[Region, ...]) -> PartialLabel:
-    """Return equation 6's label: people's answers, pseudo-labels outside `cells`, IGNORE elsewhere."""
-    label = pseudo_HW.copy()
-    for cell in cells:
-        label[cell.slices] = IGNORE
-    provenance = np.where(label == IGNORE, Provenance.UNKNOWN, Provenance.PSEUDO_LABEL).astype(np.uint8)
-    answered = human.provenance != Provenance.UNKNOWN
-    label[answered] = human.label[answered]
-    provenance[answered] = human.provenance[answered]
-    return PartialLabel(human.key, label, provenance)

@@ -35,13 +35,14 @@ Classes = Annotated[
     str | None, typer.Option("--classes", metavar="FILE|NAME", help="what ids mean; default: the data's")
 ]
 Method = Annotated[
-    str | None, typer.Option("--method", metavar="NAME", help="warp (default), warp_inpaint or warp_refine")
+    str | None,
+    typer.Option("--method", metavar="NAME", help="warp (default), warp_inpaint, warp_refine; semantic, oracle"),
 ]
 Anchors = Annotated[
     int | None, typer.Option("--anchors", min=1, max=2, help="labelled frames a label comes from; default: 2")
 ]
 Checkpoint = Annotated[
-    Path | None, typer.Option("--checkpoint", metavar="MODEL", help="the network that guesses; not for warp")
+    Path | None, typer.Option("--checkpoint", metavar="MODEL", help="the network that guesses; not for warp, oracle")
 ]
 Unseen = Annotated[
     Path | None,
@@ -74,7 +75,8 @@ def command(
     """Spread labels of some frames of a video to the others, with a confidence and an origin beside each label.
 
     Each label is carried along the motion of the pictures, from the labelled frames before and after. Frames that are
-    missing, a scene cut and a change of size end a track, and no label crosses its end. What was stopped goes on with
+    missing, a scene cut and a change of size end a track, and no label crosses its end. Single points that people
+    answered in a project are followed one by one. `retrain` learns what was spread. What was stopped goes on with
     the same command; frames that are done are not made again.
     """
     given: dict[str, Any] = {"method": method, "anchors": anchors, "quality": "true" if quality else None}

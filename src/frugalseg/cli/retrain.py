@@ -23,6 +23,7 @@ EXAMPLES = (
     "frugalseg retrain city --method point_da",
     "frugalseg retrain city --method mada --set unlabelled=mean_teacher",
     "frugalseg retrain city --answers 6 --set steps=1000",
+    "frugalseg retrain city --propagated none",
 )
 
 
@@ -40,6 +41,14 @@ def command(
         str | None,
         typer.Option("--start", metavar="RUN", help=f"go on from the model of {RUN}; default: the one that asked"),
     ] = None,
+    propagated: Annotated[
+        str | None,
+        typer.Option(
+            "--propagated",
+            metavar="RUN|none",
+            help=f"`propagate` stage whose labels are learned too, {RUN}; default: the newest of these answers",
+        ),
+    ] = None,
     config: ConfigFile = None,
     preset: Preset = None,
     settings: Settings = None,
@@ -49,6 +58,7 @@ def command(
 ) -> None:
     """Train with people's answers, from the network that asked the questions.
 
+    Answers that `frugalseg propagate` has spread through the target's video are learned with them.
     Interrupted training goes on with the same command; finished training is not done again.
     """
     with logs_on_stderr():
@@ -58,8 +68,10 @@ def command(
 
         opened = Project.open(project)
         begin, answered = stage_folder(opened, start), stage_folder(opened, answers)
+        alone = propagated == "none"
+        spread = None if alone else stage_folder(opened, propagated)
         chosen = with_preset(
             opened, method or opened.settings.retrain_method, preset, options(config, settings, dry_run, quiet)
         )
-        result = retrain(opened, method, begin, answered, chosen)
+        result = retrain(opened, method, begin, answered, chosen, spread, alone)
     show_stage(result, as_json, next_command=next_command(opened))

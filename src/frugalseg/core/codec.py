@@ -123,14 +123,25 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
 
 def write_label_png(path: Path, label_HW: NDArray[np.uint8], durable: bool = False) -> None:
     """Write class ids as a grey 8-bit PNG; with `durable` so that it survives a power cut."""
-    buffer, image = io.BytesIO(), Image.fromarray(np.ascontiguousarray(label_HW, np.uint8))
-    image.save(
-        buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE
-    )  # ids are runs: smaller and sooner than level 3
     if durable:
-        write_atomic(path, buffer.getvalue())
+        write_atomic(path, _png(label_HW))
     else:
-        path.write_bytes(buffer.getvalue())
+        path.write_bytes(_png(label_HW))
+
+
+def write_picture_png(path: Path, rgb_HWC: NDArray[np.uint8]) -> None:
+    """Write a picture as an 8-bit PNG that survives a power cut."""
+    write_atomic(path, _png(rgb_HWC))
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(pixels, np.uint8))
+    if pixels.ndim == 2:  # ids are runs: smaller and sooner than level 3
+        image.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
+    else:
+        image.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
 
 
 def file_sha256(path: Path) -> str:

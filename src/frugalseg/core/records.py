@@ -223,9 +223,11 @@ class Provenance(IntEnum):
     HUMAN_MASK = 3
     PSEUDO_LABEL = 4
     PROPAGATED = 5
+    PROPAGATED_POINT = 6  # a person's point, followed to this frame
 
 
 HUMAN = (Provenance.HUMAN_POINT, Provenance.HUMAN_REGION, Provenance.HUMAN_MASK)
+SPREAD = (Provenance.PROPAGATED, Provenance.PROPAGATED_POINT)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ Nothing here remembers anything between steps, so mid-epoch state is one integer
 the same batches.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,7 +35,8 @@ TRIES = 10  # windows of a frame that are looked at for the class it was drawn f
 class DomainBatch:
     """What one training step sees. Images N x C x h x w float32 in [0, 1]; labels N x h x w int64, provenance uint8.
 
-    `selected` are target frames that people labelled, for methods that draw them apart from the others.
+    `selected` are target frames that people labelled, for methods that draw them apart from the others. Confidence
+    (uint8, 255ths) is there where labels were spread through video.
     """
 
     step: int
@@ -43,8 +45,11 @@ class DomainBatch:
     target_images: torch.Tensor | None = None
     target_labels: torch.Tensor | None = None
     target_provenance: torch.Tensor | None = None
+    target_confidence: torch.Tensor | None = None
     selected_images: torch.Tensor | None = None
     selected_labels: torch.Tensor | None = None
+    selected_provenance: torch.Tensor | None = None
+    selected_confidence: torch.Tensor | None = None
     keys: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> "DomainBatch":
@@ -96,17 +101,19 @@ class FramePool:
 
 
 class PartialLabelFolder:
-    """Reads what `core.records.PartialLabel` is on disk: `labels/<key>.png` and `provenance/<key>.png`."""
+    """Reads what `core.records.PartialLabel` is on disk: `labels/<key>.png` and `provenance/<key>.png`.
+
+    And how sure each pixel is, in 255ths, where there is a `confidence/<key>.png`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def __call__(self, frame: Frame) -> Labels:
-        """Return label and provenance of a frame."""
-        label, provenance = (
-            read_label_png(self.folder / kind / f"{frame.key}.png") for kind in ("labels", "provenance")
-        )
-        return label, provenance
+        """Return label and provenance of a frame, and its confidence where there is one."""
+        sure = self.folder / "confidence" / f"{frame.key}.png"
+        paths = [self.folder / kind / f"{frame.key}.png" for kind in ("labels", "provenance")]
+        return tuple(read_label_png(path) for path in (*paths, *([sure] if sure.is_file() else [])))
 
 
 def human_masks(read_label: Callable[[Frame], NDArray[np.uint8]]) -> LabelSource:
@@ -117,6 +124,14 @@ def human_masks(read_label: Callable[[Frame], NDArray[np.uint8]]) -> LabelSource
         return label, np.where(label == IGNORE, Provenance.UNKNOWN, Provenance.HUMAN_MASK).astype(np.uint8)
 
     return read
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Frames drawn in between others: `ratio` of all draws are from `pool` (0 to 1)."""
+
+    pool: FramePool
+    ratio: float
 
 
 @dataclass(frozen=True)
@@ -131,6 +146,8 @@ class DomainBatches:
     """Batches of `size` source and `size` target frames at `input_hw`, and as many selected ones where there are any.
 
     Frames come in an order that shows each once an epoch; with `rare` some source frames are drawn by class instead.
+    Among the selected ones `mixture` draws others, evenly: of n draws floor(n x ratio) are its, each pool in an order
+    of its own.
 
     Raises:
         TrainingError: a pool without frames, or no pool at all.
@@ -148,14 +165,16 @@ class DomainBatches:
         mining: Mining | None = None,
         rare: RareClassSampler | None = None,
         selected: FramePool | None = None,
+        mixture: Mixture | None = None,
         rank: int = 0,
         world: int = 1,
         threads: int = 1,
     ) -> None:
-        pools = [pool for pool in (source, target, selected) if pool is not None]
+        others = mixture.pool if mixture else None
+        pools = [pool for pool in (source, target, selected, others) if pool is not None]
         if not pools or not all(pool.frames for pool in pools):
             raise TrainingError("There are no frames to train on. Check --source and --target with `frugalseg check`.")
-        self._source, self._target, self._selected = source, target, selected
+        self._source, self._target, self._selected, self._mixture = source, target, selected, mixture
         self._size, self._input_hw, self._seed = size, input_hw, seed
         self._augment, self._mining, self._rare = augment_config, mining, rare
         self._target_augment = augment_config.for_target()
@@ -173,8 +192,11 @@ class DomainBatches:
             target_images=target.images,
             target_labels=target.labels,
             target_provenance=target.provenance,
+            target_confidence=target.confidence,
             selected_images=selected.images,
             selected_labels=selected.labels,
+            selected_provenance=selected.provenance,
+            selected_confidence=selected.confidence,
             keys=source.keys + target.keys + selected.keys,
         )
 
@@ -194,23 +216,20 @@ class DomainBatches:
     def _draw(self, pool: FramePool | None, domain: str, step: int) -> "_Side":
         if pool is None:
             return _Side()
-        images, labels, provenance, keys = [], [], [], []
+        images, every, keys = [], [], []
         vary = self._augment if domain == "source" else self._target_augment
         for slot in range(self._size):
             wish = self._rare.draw(step, self._rank, slot) if self._rare and domain == "source" else None
-            frame = pool.frames[wish.frame if wish else self._index(domain, len(pool.frames), step, slot)]
-            maps = pool.labels(frame) if pool.labels else None
+            drawn, number = (pool, wish.frame) if wish else self._next(pool, domain, step, slot)
+            frame = drawn.frames[number]
+            maps = drawn.labels(frame) if drawn.labels else None
             rng = self._generator((domain, step, self._rank, slot), maps, wish)
             centre = mining_centre(maps[0], self._mining, rng) if maps and domain == "target" else None
-            image, label, source = augment(pool.cache.read(frame), maps, self._input_hw, vary, rng, centre)
+            image, seen = augment(drawn.cache.read(frame), maps, self._input_hw, vary, rng, centre)
             images.append(image)
             keys.append(frame.key)
-            if label is not None and source is not None:
-                labels.append(label.long())
-                provenance.append(source)
-        if not labels:
-            return _Side(torch.stack(images), keys=tuple(keys))
-        return _Side(torch.stack(images), torch.stack(labels), torch.stack(provenance), tuple(keys))
+            every.append((seen[0].long(), *seen[1:]) if seen else seen)
+        return _Side(tuple(keys), torch.stack(images), *(torch.stack(kind) for kind in zip(*every, strict=True)))
 
     def _generator(
         self, place: tuple[str, int, int, int], maps: Labels | None, wish: Wish | None
@@ -225,18 +244,26 @@ class DomainBatches:
                 break
         return generator(*names, attempt)
 
-    def _index(self, domain: str, count: int, step: int, slot: int) -> int:
-        """Return which frame comes next: an endless run through permutations, one an epoch."""
+    def _next(self, pool: FramePool, domain: str, step: int, slot: int) -> tuple[FramePool, int]:
+        """Return which frame comes next: an endless run through permutations, one an epoch of its pool."""
         position = (step * self._world + self._rank) * self._size + slot
-        return int(_permutation(self._seed, domain, position // count, count)[position % count])
+        if self._mixture and domain == "selected":
+            others, other = (math.floor(count * self._mixture.ratio) for count in (position, position + 1))
+            if other > others:
+                pool, domain, position = self._mixture.pool, "mixture", others
+            else:
+                position -= others
+        count = len(pool.frames)
+        return pool, int(_permutation(self._seed, domain, position // count, count)[position % count])
 
 
 @dataclass(frozen=True)
 class _Side:
+    keys: tuple[str, ...] = ()
     images: torch.Tensor | None = None
     labels: torch.Tensor | None = None
     provenance: torch.Tensor | None = None
-    keys: tuple[str, ...] = ()
+    confidence: torch.Tensor | None = None
 
 
 @lru_cache(maxsize=16)

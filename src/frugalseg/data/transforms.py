@@ -17,7 +17,9 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import Config
 from frugalseg.core.records import Provenance
 
-Labels = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # label and provenance of a frame, H x W
+# Label and provenance of a frame, H x W; of labels spread through video also how sure each pixel is, in 255ths.
+Labels = tuple[NDArray[np.uint8], ...]
+CARRIED = (Provenance.PROPAGATED_POINT, Provenance.HUMAN_POINT)  # by their coordinates; where both fall, the person's
 
 
 class AugmentConfig(Config):
@@ -114,15 +116,15 @@ def augment(
     config: AugmentConfig,
     rng: np.random.Generator,
     centre: tuple[int, int] | None = None,
-) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-    """Return one varied input: image (C x h x w float32 in [0, 1]), label and provenance (h x w uint8, or None).
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """Return one varied input: image (C x h x w float32 in [0, 1]) and the maps of its labels (h x w uint8 each).
 
     Label maps are sampled to the nearest pixel, never mixed; single pixels that people answered are carried over by
     their coordinates, so that none is lost when the frame shrinks.
 
     Args:
         image_HWC: The frame, uint8.
-        labels: Its label and provenance maps, H x W uint8, or None.
+        labels: Its label maps, H x W uint8, or None.
         input_hw: Height and width of the network's input.
         config: How much to vary.
         rng: A generator made for this one sample; the same state gives the same result.
@@ -130,31 +132,32 @@ def augment(
     """
     window = draw_view((image_HWC.shape[0], image_HWC.shape[1]), input_hw, config, rng, centre)
     image_chw = cut(torch.from_numpy(image_HWC).permute(2, 0, 1), window, input_hw, 0, nearest=False)
-    label_hw, provenance_hw = cut_labels(labels, window, input_hw) if labels else (None, None)
+    maps = cut_labels(labels, window, input_hw) if labels else ()
     if rng.random() < config.flip_ratio:
-        image_chw = image_chw.flip(-1)
-        label_hw = None if label_hw is None else label_hw.flip(-1)
-        provenance_hw = None if provenance_hw is None else provenance_hw.flip(-1)
+        image_chw, maps = image_chw.flip(-1), tuple(map_hw.flip(-1) for map_hw in maps)
     image_chw = image_chw.float() / 255
-    return (vary_colors(image_chw, config, rng) if image_chw.shape[0] == 3 else image_chw), label_hw, provenance_hw
+    return (vary_colors(image_chw, config, rng) if image_chw.shape[0] == 3 else image_chw), maps
 
 
-def cut_labels(labels: Labels, window: Window, input_hw: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return label and provenance inside `window` at `input_hw`, every human point of the window among them.
+def cut_labels(labels: Labels, window: Window, input_hw: tuple[int, int]) -> tuple[torch.Tensor, ...]:
+    """Return each map inside `window` at `input_hw`, every point of the window among them, answered or followed there.
 
-    Where several points fall on one pixel of the input, the last in reading order is kept.
+    Where several points fall on one pixel of the input, the last in reading order is kept, people's own before others.
     """
-    label_HW, provenance_HW = labels
-    label_hw = cut(torch.from_numpy(label_HW)[None], window, input_hw, IGNORE, nearest=True)[0].clone()
-    provenance_hw = cut(torch.from_numpy(provenance_HW)[None], window, input_hw, 0, nearest=True)[0].clone()
-    rows, columns = np.nonzero(provenance_HW == Provenance.HUMAN_POINT)
-    new_rows = (2 * (rows - window.top) + 1) * input_hw[0] // (2 * window.height)  # where the pixel's centre falls
-    new_columns = (2 * (columns - window.left) + 1) * input_hw[1] // (2 * window.width)
-    inside = (new_rows >= 0) & (new_rows < input_hw[0]) & (new_columns >= 0) & (new_columns < input_hw[1])
-    place = new_rows[inside], new_columns[inside]
-    label_hw.numpy()[place] = label_HW[rows[inside], columns[inside]]  # numpy: repeated places take the last value
-    provenance_hw.numpy()[place] = Provenance.HUMAN_POINT
-    return label_hw, provenance_hw
+    fills = (IGNORE, int(Provenance.UNKNOWN), 0)
+    maps = tuple(
+        cut(torch.from_numpy(map_HW)[None], window, input_hw, fill, nearest=True)[0].clone()
+        for map_HW, fill in zip(labels, fills, strict=False)
+    )
+    for kind in CARRIED:
+        rows, columns = np.nonzero(labels[1] == kind)
+        new_rows = (2 * (rows - window.top) + 1) * input_hw[0] // (2 * window.height)  # where the pixel's centre falls
+        new_columns = (2 * (columns - window.left) + 1) * input_hw[1] // (2 * window.width)
+        inside = (new_rows >= 0) & (new_rows < input_hw[0]) & (new_columns >= 0) & (new_columns < input_hw[1])
+        place = new_rows[inside], new_columns[inside]
+        for map_hw, map_HW in zip(maps, labels, strict=True):
+            map_hw.numpy()[place] = map_HW[rows[inside], columns[inside]]  # numpy: repeated places take the last value
+    return maps
 
 
 def vary_colors(image_3hw: torch.Tensor, config: AugmentConfig, rng: np.random.Generator) -> torch.Tensor:

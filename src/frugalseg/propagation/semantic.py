@@ -1,6 +1,6 @@
-"""The semantic network g, as propagation sees it: its two best classes at each pixel and how far they are apart.
+"""The semantic network g, as propagation sees it: its two best classes at each pixel, how far apart, and how sure.
 
-Legend: H x W pixels, C classes. Three bytes a pixel stand for a frame's C class probabilities.
+Legend: H x W pixels, C classes. Four bytes a pixel stand for a frame's C class probabilities.
 """
 
 from collections import OrderedDict
@@ -16,11 +16,12 @@ from frugalseg.propagation.motion import Picture
 
 @dataclass(frozen=True, eq=False)
 class Guess:
-    """The most probable class, the runner-up, and p(first) - p(second) in 255ths: H x W uint8 each."""
+    """The most probable class, the runner-up, and p(first) - p(second) and p(first) in 255ths: H x W uint8 each."""
 
     first_HW: NDArray[np.uint8]
     second_HW: NDArray[np.uint8]
     margin_HW: NDArray[np.uint8]
+    sure_HW: NDArray[np.uint8]
 
     @classmethod
     def of(cls, probability_CHW: NDArray[np.floating]) -> "Guess":
@@ -39,7 +40,8 @@ class Guess:
         second_HW = others_CHW.argmax(axis=0)
         next_HW = np.take_along_axis(others_CHW, second_HW[None], 0)[0]
         margin_HW = np.rint((best_HW - next_HW).clip(0, 1) * 255)
-        return cls(first_HW.astype(np.uint8), second_HW.astype(np.uint8), margin_HW.astype(np.uint8))
+        sure_HW = np.rint(best_HW.clip(0, 1) * 255)
+        return cls(*(part.astype(np.uint8) for part in (first_HW, second_HW, margin_HW, sure_HW)))
 
     def shares(self, classes: int) -> NDArray[np.float32]:
         """Return C x H x W: how the two classes share a probability of 1; the others have 0."""

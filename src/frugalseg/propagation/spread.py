@@ -25,10 +25,11 @@ from frugalseg.propagation.inpaint import GUESSED, REFINED, inpaint
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
 from frugalseg.propagation.recurrent import Recurrent, Refines, Walk, carried_source
 from frugalseg.propagation.semantic import Semantic
+from frugalseg.propagation.warp import warp_picture
 
 # Where a pixel's label comes from; values of origin maps.
-NOTHING, BEFORE, AFTER, EXTENDED, SEMANTIC, REFINEMENT = range(6)
-ORIGINS = ("nothing", "before", "after", "extended", "semantic", "refined")
+NOTHING, BEFORE, AFTER, EXTENDED, SEMANTIC, REFINEMENT, TRUTH = range(7)
+ORIGINS = ("nothing", "before", "after", "extended", "semantic", "refined", "truth")
 FIT = 30.0  # RGB distance below which a pixel of the frame before is found again
 THINNED = 4
 
@@ -54,6 +55,14 @@ class SpreadConfig(Config):
         description="compose the flows and warp the labelled frame's own label once, or carry each frame's finished "
         "label on to the next",
     )
+    joint: bool = Field(
+        False,
+        description="also write the labelled frame's picture as warped with its label: the two fit, and training sees "
+        "that picture (Zhu et al., CVPR 2019); for warp with anchors = 1",
+    )
+    point_error: float = Field(
+        20.0, gt=0, description="points: RGB distance (over 5 x 5) to the answered point's picture that ends their way"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +79,8 @@ class Shot:
 class Spread:
     """A frame's label: class ids and origins, H x W uint8; confidence (0–1; 0: no label) where there is a model for it.
 
-    `before` and `after` are the labelled frames it comes from, with how many frames they are away.
+    `before` and `after` are the labelled frames it comes from, with how many frames they are away. `warped_HWC` is the
+    nearest one's picture as seen from here, where that is asked for; out of view its border is repeated.
     """
 
     key: str
@@ -79,6 +89,7 @@ class Spread:
     confidence_HW: NDArray[np.float32] | None
     before: tuple[str, int] | None
     after: tuple[str, int] | None
+    warped_HWC: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +112,10 @@ Event = Spread | Break | Unreached
 
 @dataclass(frozen=True)
 class Tools:
-    """What spreading works with; without a semantic network labels are warped only."""
+    """What spreading works with; without a semantic network labels are warped only.
+
+    With `alone` nothing is warped: the network's guess is the label where its probability is at least that.
+    """
 
     neighbours: Neighbours
     classes: int
@@ -109,6 +123,7 @@ class Tools:
     semantic: Semantic | None = None
     refiner: Refines | None = None
     confidence: Confidence | None = None
+    alone: float | None = None
 
 
 @dataclass(eq=False)
@@ -130,7 +145,7 @@ class Spreader:
         waiting: deque[_Waiting] = deque()
         last: Shot | None = None
         for shot in shots:
-            reason = _broken(last, shot)
+            reason = broken(last, shot)
             if not reason and chain is not None and shot.picture is not None and shot.label_HW is None:
                 reason = self._advance(chain, shot.picture)
             if reason:
@@ -167,10 +182,7 @@ class Spreader:
         """Go on with a chain; return why it must not, if so."""
         before = chain.here.picture
         step = chain.advance(picture)
-        found = found_again(before, picture, step)
-        if found >= self._config.cut_share:
-            return ""
-        return f"a scene cut: only {100 * found:.0f} % of the frame is found again in the one before"
+        return scene_cut(before, picture, step, self._config.cut_share)
 
     def _look_back(self, anchor: Anchor, waiting: Sequence[_Waiting]) -> list[Break]:
         """Bring the label of `anchor` to the frames that wait before it, up to a cut; return that cut."""
@@ -200,7 +212,8 @@ class Spreader:
             confidence_HW = self._tools.confidence.of(pixel_features(label_HW, warps, nearest(reached)))
             confidence_HW[label_HW == IGNORE] = 0.0
         ends = {there is before: (there.anchor.picture.key, there.steps) for there in reached}
-        return Spread(picture.key, label_HW, origin_HW, confidence_HW, ends.get(True), ends.get(False))
+        warped_HWC = warp_picture(reached[0].anchor.picture.rgb_HWC, reached[0].flow) if self._config.joint else None
+        return Spread(picture.key, label_HW, origin_HW, confidence_HW, ends.get(True), ends.get(False), warped_HWC)
 
     def label(
         self, picture: Picture, reached: Sequence[Reached], before: Reached | None
@@ -216,7 +229,11 @@ class Spreader:
         by_warp = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)
         origin_HW = np.asarray(cv2.LUT(fused.warp_HW, by_warp), np.uint8)
         label_HW = fused.label_HW
-        if guessed:
+        if tools.semantic is not None and tools.alone is not None:
+            guess = tools.semantic.guess(picture)
+            label_HW = np.where(guess.sure_HW >= 255 * tools.alone, guess.first_HW, np.uint8(IGNORE))
+            origin_HW = np.full_like(label_HW, SEMANTIC)
+        elif guessed:
             origin_HW = _with_sources(origin_HW, carried_source(label_HW, reached))
         elif tools.semantic is not None:
             label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, warps, nearest(reached))
@@ -246,6 +263,14 @@ def nearest(reached: Sequence[Reached]) -> int:
     return min(there.steps for there in reached)
 
 
+def scene_cut(before: Picture, now: Picture, step: Flow, least_share: float) -> str:
+    """Return the reason why a track ends between two frames, or nothing if enough of one is found again."""
+    found = found_again(before, now, step)
+    if found >= least_share:
+        return ""
+    return f"a scene cut: only {100 * found:.0f} % of the frame is found again in the one before"
+
+
 def found_again(before: Picture, now: Picture, step: Flow) -> float:
     """Return the share of a frame that the one before shows too, of what is in its view; 0 if nothing is.
 
@@ -258,7 +283,7 @@ def found_again(before: Picture, now: Picture, step: Flow) -> float:
     return float((distance_HW[seen_HW] < FIT).mean()) if seen_HW.any() else 0.0
 
 
-def _broken(last: Shot | None, shot: Shot) -> str:
+def broken(last: Shot | None, shot: Shot) -> str:
     """Return why `shot` cannot go on from `last`, or nothing."""
     if shot.picture is None:
         return shot.reason or "it could not be read"

@@ -125,7 +125,8 @@ def features_of_part(draft: Draft, rows: slice, columns: slice, classes: int) ->
     """
     reach = int(EDGE_REACH_PX) + 2
     wide = tuple(slice(max(0, part.start - reach), part.stop + reach) for part in (rows, columns))
-    guess = Guess(*(map_HW[wide] for map_HW in (draft.guess.first_HW, draft.guess.second_HW, draft.guess.margin_HW)))
+    said = draft.guess
+    guess = Guess(*(map_HW[wide] for map_HW in (said.first_HW, said.second_HW, said.margin_HW, said.sure_HW)))
     maps = {
         name: getattr(draft, name)[wide] for name in ("label_HW", "warped_HW", "error_HW", "trusted_HW", "source_HW")
     }

@@ -12,7 +12,7 @@ from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import TrainingError
 from frugalseg.core.records import Frame, PartialLabel, Provenance, Region
-from frugalseg.data.batches import DomainBatches, FramePool, Mining
+from frugalseg.data.batches import DomainBatches, FramePool, Mining, Mixture
 from frugalseg.data.masks import askable
 from frugalseg.data.partial import write_partial as write_partial  # methods write pseudo-labels with it
 from frugalseg.data.rare_classes import RareClassSampler
@@ -50,6 +50,20 @@ class Human:
 
 
 @dataclass(frozen=True)
+class Propagated:
+    """Labels spread through the target's video: a folder of partial labels, with `confidence/KEY.png` beside them.
+
+    `steps` says, by key, how far away the nearest frame is that was labelled as a whole; frames that only points came
+    to are not in it. In `pictures`, where there is such a folder, lies what to look at instead of the frames: labelled
+    pictures warped with their labels.
+    """
+
+    labels: Path
+    steps: dict[str, int]
+    pictures: Path | None = None
+
+
+@dataclass(frozen=True)
 class DomainData:
     """Source frames with labels, target frames without, and people's answers on the target where there are any.
 
@@ -64,6 +78,7 @@ class DomainData:
     human: Human | None = None
     teacher: Network | None = None
     pretrained: Callable[[], Network] | None = None
+    propagated: Propagated | None = None
 
     def need_source(self, method: str) -> FramePool:
         """Return the source frames.
@@ -115,6 +130,7 @@ def batches(
     mining: Mining | None = None,
     rare: RareClassSampler | None = None,
     selected: FramePool | None = None,
+    mixture: Mixture | None = None,
 ) -> DomainBatches:
     """Return the batches that a method's settings ask for."""
     return DomainBatches(
@@ -127,6 +143,7 @@ def batches(
         mining=mining,
         rare=rare,
         selected=selected,
+        mixture=mixture,
         threads=config.loader_threads,
     )
 

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.records import HUMAN
+from frugalseg.core.records import HUMAN, SPREAD, Provenance
 from frugalseg.models.network import Outputs
 
 
@@ -77,11 +77,25 @@ def human_only(labels_NHW: Tensor, provenance_NHW: Tensor) -> Tensor:
     return labels_NHW.masked_fill(~human_mask(provenance_NHW), IGNORE)
 
 
+def spread_only(labels_NHW: Tensor, provenance_NHW: Tensor) -> Tensor:
+    """Return the labels with everything that was not spread through video set to IGNORE."""
+    return labels_NHW.masked_fill(~spread_mask(provenance_NHW), IGNORE)
+
+
 def machine_only(labels_NHW: Tensor, provenance_NHW: Tensor) -> Tensor:
-    """Return the labels with everything that a person answered set to IGNORE."""
-    return labels_NHW.masked_fill(human_mask(provenance_NHW), IGNORE)
+    """Return the labels with everything that a person answered, here or in another frame, set to IGNORE."""
+    return labels_NHW.masked_fill(human_mask(provenance_NHW) | spread_mask(provenance_NHW), IGNORE)
 
 
 def human_mask(provenance_NHW: Tensor) -> Tensor:
     """Return where a person gave the label (a point, a region or a mask)."""
-    return torch.isin(provenance_NHW, torch.tensor(HUMAN, dtype=provenance_NHW.dtype, device=provenance_NHW.device))
+    return _of(HUMAN, provenance_NHW)
+
+
+def spread_mask(provenance_NHW: Tensor) -> Tensor:
+    """Return where the label was spread through video, as a point or with a whole frame."""
+    return _of(SPREAD, provenance_NHW)
+
+
+def _of(kinds: tuple[Provenance, ...], provenance_NHW: Tensor) -> Tensor:
+    return torch.isin(provenance_NHW, torch.tensor(kinds, dtype=provenance_NHW.dtype, device=provenance_NHW.device))

@@ -136,7 +136,7 @@ def _training(project: Project, job: Job) -> RunInfo | None:
 def _train(project: Project, job: Job, start: Path | None, answers: Path | None, options: Options) -> StageResult:
     if answers is None:
         return adapt(project, job.method, start, options)
-    return retrain(project, job.method, start, answers, options)
+    return retrain(project, job.method, start, answers, options, alone=True)
 
 
 def _start(project: Project, job: Job) -> Path | None:

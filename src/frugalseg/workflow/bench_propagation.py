@@ -40,7 +40,7 @@ from frugalseg.workflow.bench_propagation_unit import (
 from frugalseg.workflow.bench_result import Pages
 from frugalseg.workflow.project import MODEL, Project
 from frugalseg.workflow.propagate import FLOWS, taught
-from frugalseg.workflow.propagate_run import stretches
+from frugalseg.workflow.propagate_plan import stretches
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 from frugalseg.workflow.start import import_model
 

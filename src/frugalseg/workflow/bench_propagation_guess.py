@@ -24,7 +24,7 @@ from frugalseg.workflow.bench_job import TRAININGS, Done, Job
 from frugalseg.workflow.bench_jobs import run_jobs
 from frugalseg.workflow.bench_propagation_config import BenchPropagationConfig
 from frugalseg.workflow.project import MODEL, Project
-from frugalseg.workflow.propagate_run import stretches
+from frugalseg.workflow.propagate_plan import stretches
 from frugalseg.workflow.stage import Options
 from frugalseg.workflow.start import checkpoint_settings, import_model
 

@@ -24,7 +24,7 @@ from frugalseg.evaluation.carried import CarriedCase, CarriedCounts
 from frugalseg.propagation.chain import Anchor, Reached
 from frugalseg.propagation.motion import Picture
 from frugalseg.propagation.spread import ORIGINS, Spreader
-from frugalseg.workflow.propagate_run import LabelSource
+from frugalseg.workflow.propagate_plan import LabelSource
 
 SHOWN, SHOWN_TABLE = "shown", "shown.parquet"  # in a unit's folder: labels kept for the page, and which they are
 STRIP, WORST = "strip", "worst"

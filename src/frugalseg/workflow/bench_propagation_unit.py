@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from frugalseg.core.artifact import Stage
+from frugalseg.core.artifact import Stage, content_hash
 from frugalseg.core.config import load_config
 from frugalseg.core.runs import RunInfo
 from frugalseg.data.halves import Half, halves
@@ -27,8 +27,10 @@ from frugalseg.workflow.bench_propagation_config import BenchPropagationConfig
 from frugalseg.workflow.bench_propagation_score import Label, Labeller, Scorer
 from frugalseg.workflow.project import Project
 from frugalseg.workflow.propagate_config import PropagateConfig
+from frugalseg.workflow.propagate_motion import learn_motion
+from frugalseg.workflow.propagate_plan import LabelSource, Plan, stretches
 from frugalseg.workflow.propagate_prepare import learn_refiner
-from frugalseg.workflow.propagate_run import LabelSource, Plan, has_refiner, open_guess, open_tools, stretches
+from frugalseg.workflow.propagate_run import has_refiner, motion_folder, open_guess, open_tools
 from frugalseg.workflow.stage import Options, run_stage
 
 MOTION, SEMANTIC_ONLY, INPAINT, REFINE = "warp", "semantic", "warp_inpaint", "warp_refine"
@@ -124,11 +126,14 @@ class _Work:
         self._unit, self._folder, self._config, self._half = unit, folder, unit.config, unit.half
         self._manifest = project.manifest("target")
         settings = self._config.part(PropagateConfig).model_dump(mode="json")
-        self._plan = Plan(settings, project.classes, None, unit.model, unit.flows, {})
+        frames = {"frames": content_hash(project.manifest_folder("target"))}
+        self._plan = Plan(settings, project.classes, None, unit.model, unit.flows, frames)
         self._source = LabelSource(self._manifest, self._plan)
 
     def run(self) -> dict[str, Any]:
         """Learn and score; return what is worth knowing."""
+        motion = motion_folder(self._folder, self._plan)
+        learn_motion(motion, stretches(self._manifest), self._plan.config, _QUIET)  # from pictures alone: no label
         tools, began_s = self._tools(), time.monotonic()
         if self._unit.method == REFINE and not has_refiner(self._folder):
             semantic_for = self._semantic_for(tools)

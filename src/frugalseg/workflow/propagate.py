@@ -23,28 +23,28 @@ from frugalseg.data.manifest import write_manifest
 from frugalseg.data.sequences import BEGINS, Run
 from frugalseg.workflow.project import MODEL, PARTIAL, UNLISTED, Project, read_spec
 from frugalseg.workflow.propagate_config import PropagateConfig
+from frugalseg.workflow.propagate_files import read_rows
 from frugalseg.workflow.propagate_jobs import run_stretches
 from frugalseg.workflow.propagate_motion import learn_motion
 from frugalseg.workflow.propagate_page import write_spread_page
-from frugalseg.workflow.propagate_prepare import calibrate, learn_refiner
-from frugalseg.workflow.propagate_run import (
+from frugalseg.workflow.propagate_plan import (
     CONFIDENCE,
     FRAMES,
     PLAN,
+    PROVENANCE,
+    TABLE,
     VIDEO,
     LabelSource,
     Plan,
-    has_refiner,
-    motion_folder,
-    open_tools,
-    read_rows,
     stretches,
 )
+from frugalseg.workflow.propagate_prepare import calibrate, learn_refiner
+from frugalseg.workflow.propagate_run import has_refiner, motion_folder, open_tools
 from frugalseg.workflow.propagate_unseen import read_unseen, unseen_for
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
-TABLE, FLOWS, LOCK = "frames.csv", "flows", ".lock"
-COLUMNS = ("key", "before", "before_k", "after", "after_k", "known", "confidence", "accepted")
+FLOWS, LOCK = "flows", ".lock"
+COLUMNS = ("key", "before", "before_k", "after", "after_k", "known", "confidence", "accepted", "points")
 NEXT = 5  # frames that it would help most to label, as named at the end
 
 
@@ -65,7 +65,7 @@ def propagate_project(
     if labels is None:
         done = project.latest(("label",), "labels of some frames", f"frugalseg label {project.folder}")
         labels = done.folder / PARTIAL / "labels"
-    if config.method != "warp" and checkpoint is None:
+    if config.guesses and checkpoint is None:
         checkpoint = project.latest_model() / MODEL
     if config.method == "warp_refine" and unseen is None and taught(project, checkpoint):
         options.say(
@@ -73,6 +73,8 @@ def propagate_project(
             "cycles of their frames is too good to learn from. Give --unseen a network that has not."
         )
     inputs = {"target": project.manifest_folder("target"), "labels": labels, "classes": project.folder / "classes.toml"}
+    if (labels.parent / PROVENANCE).is_dir():
+        inputs["provenance"] = labels.parent / PROVENANCE
     inputs |= {"model": checkpoint} if checkpoint else {}
     inputs |= {"unseen": unseen} if unseen else {}
     settings = config.model_dump(mode="json")
@@ -121,12 +123,12 @@ def propagate_video(
         raise ConfigError(
             f"{video}: no class list. Give --classes FILE (or a name), or put classes.toml into its folder."
         )
-    if config.method != "warp" and checkpoint is None:
+    if config.guesses and checkpoint is None:
         raise ConfigError(f"{config.method} needs a network that predicts these classes: give --checkpoint MODEL.")
     plan = _plan(config, classes, manifest, labels, checkpoint, out / FLOWS if config.cache else None, unseen)
     source = LabelSource(manifest, plan)
     if options.dry_run:
-        labelled = sum(map(source.has, manifest))
+        labelled = sum(source.has(frame) or source.has_points(frame) for frame in manifest)
         return {"frames": len(manifest), "labelled": labelled, "stretches": len(stretches(manifest)), "out": str(out)}
     with _alone(out):
         return spread_video(manifest, plan, out, jobs, options)
@@ -141,7 +143,8 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
         DataError: a stretch failed; the others are done.
     """
     source, runs = LabelSource(manifest, plan), stretches(manifest)
-    labelled = {frame.key for frame in manifest if source.has(frame)}
+    whole = {frame.key for frame in manifest if source.has(frame)}
+    labelled = whole | {frame.key for frame in manifest if source.has_points(frame) and not plan.config.joint}
     if not labelled:
         raise StageOrderError(
             f"{plan.labels or manifest.name}: none of {len(manifest)} frames has a label there. Label a frame first; "
@@ -157,17 +160,18 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
         semantic_for = unseen_for(plan.unseen, labelled, plan.classes, tools.semantic)
         learn_refiner(folder, runs, source, tools, config, semantic_for)
         tools = open_tools(folder, plan)
-    if config.calibration_frames and not (folder / CONFIDENCE).is_file():
+    calibrates = whole and config.method != "oracle" and config.calibration_frames
+    if (calibrates or config.precision is not None) and not (folder / CONFIDENCE).is_file():
         calibrate(folder, runs, source, tools, config, options)
     numbers = [number for number, run in enumerate(runs) if any(frame.key in labelled for frame in run.frames)]
-    wanted = sum(frame.key not in labelled for number in numbers for frame in runs[number].frames)
+    wanted = sum(frame.key not in whole for number in numbers for frame in runs[number].frames)
     done_before, spread_s = _count(folder, numbers), time.monotonic()
     failed = run_stretches(folder, numbers, wanted, jobs, options)
     if failed:
         texts = [f"{runs[number].frames[0].key} …: {why}" for number, why in failed.items()]
         raise DataError(f"{len(failed)} of {len(numbers)} stretches failed:\n  " + "\n  ".join(texts))
     rate = (_count(folder, numbers) - done_before) / max(1e-9, time.monotonic() - spread_s)
-    made = list({row["key"]: row for number in numbers for row in read_rows(folder, number) if "key" in row}.values())
+    made = _made(folder, numbers)
     found = _summary(folder, manifest, runs, numbers, made, labelled, options)
     write_spread_page(folder, manifest, plan, runs, made, found)
     return {**found, "frames_per_s": round(rate, 2), "seconds": round(time.monotonic() - began_s, 1)}
@@ -188,9 +192,11 @@ def _plan(
     given = {"labels": labels, "checkpoint": checkpoint, "raft_weights": config.raft_weights}
     given |= {"sdc_weights": config.sdc_weights}
     given |= {f"unseen {number}": Path(model) for number, model in enumerate(sorted(set(models.values())))}
+    if labels is not None and (labels.parent / PROVENANCE).is_dir():
+        given["provenance"] = labels.parent / PROVENANCE
     inputs = {name: content_hash(path) for name, path in given.items() if path is not None}
     lines = [f"{frame.key} {frame.index} {frame.sha256}" for frame in manifest]
-    if labels is None:  # those of the data set itself
+    if labels is None or config.method == "oracle":  # those of the data set itself
         lines += [f"{frame.key} {file_hash(Path(frame.label))}" for frame in manifest if frame.label is not None]
     inputs["frames"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     texts = [None if path is None else str(path.absolute()) for path in (labels, checkpoint, flows)]
@@ -214,6 +220,16 @@ def _begin(folder: Path, manifest: Manifest, plan: Plan) -> None:
 
 def _count(folder: Path, numbers: Sequence[int]) -> int:
     return sum("key" in row for number in numbers for row in read_rows(folder, number))
+
+
+def _made(folder: Path, numbers: Sequence[int]) -> list[dict[str, Any]]:
+    """Return a row a frame that got a label, of whole frames and of points together."""
+    by_key: dict[str, dict[str, Any]] = {}
+    for number in numbers:
+        for row in read_rows(folder, number):
+            if "key" in row:
+                by_key[row["key"]] = by_key.get(row["key"], {}) | row
+    return list(by_key.values())
 
 
 def _summary(
@@ -240,13 +256,15 @@ def _summary(
     table.writerows(made)
     write_atomic(folder / TABLE, buffer.getvalue().encode())
     frames = sum(len(run.frames) for run in runs)
-    measure = "known" if any(row["confidence"] is None for row in made) else "confidence"
-    doubted = sorted(made, key=lambda row: (row[measure], row["key"]))
+    whole = [row for row in made if "before" in row or "after" in row]
+    measure = "known" if any(row["confidence"] is None for row in whole) else "confidence"
+    doubted = sorted(whole, key=lambda row: (row[measure], row["key"]))
     return {
         "frames": frames,
         "labelled": len(labelled),
         "spread": len(made),
-        "unreached": frames - len(labelled) - len(made),
+        "unreached": frames - len(labelled | {row["key"] for row in made}),
+        "points": sum(row.get("points", 0) for row in made),
         "tracks_ended": breaks,
         "left_out": left_out,
         "known": _mean(made, "known"),

@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from frugalseg.core.config import Config
 from frugalseg.propagation.dis import DisConfig
@@ -15,10 +15,12 @@ Part = TypeVar("Part", bound=Config)
 class PropagateConfig(SpreadConfig, DisConfig, RaftConfig, RefineConfig, SdcConfig):
     """How labels spread through video."""
 
-    method: Literal["warp", "warp_inpaint", "warp_refine"] = Field(
+    method: Literal["warp", "warp_inpaint", "warp_refine", "semantic", "oracle"] = Field(
         "warp",
-        description="motion alone; with a network's guess where it fails; with a network that mends that",
+        description="motion alone; with a network's guess where it fails; with a network that mends that; the guess "
+        "alone; the data's own labels, to compare with",
     )
+    sure: float = Field(0.9, ge=0, le=1, description="semantic: probability from which a guess is a label")
     motion: Literal["dis", "raft", "sdc"] = Field(
         "dis", description="what estimates motion; dis needs no weights, sdc learns on the video itself"
     )
@@ -29,6 +31,20 @@ class PropagateConfig(SpreadConfig, DisConfig, RaftConfig, RefineConfig, SdcConf
         12, ge=0, description="labelled frames that confidence is calibrated on; 0 = no confidence"
     )
     cache: bool = Field(True, description="keep flows of neighbouring frames, so that another run needs not make them")
+
+    @property
+    def guesses(self) -> bool:
+        """Whether a network is asked."""
+        return self.method not in ("warp", "oracle")
+
+    @model_validator(mode="after")
+    def _one_picture_is_warped(self) -> "PropagateConfig":
+        if self.joint and (self.method != "warp" or self.anchors != 1 or self.quality or self.extend):
+            raise ValueError(
+                "joint = true warps one labelled frame's picture with its label: it goes with method = warp, anchors = "
+                "1, quality = false and extend = false."
+            )
+        return self
 
     def part(self, kind: type[Part]) -> Part:
         """Return the settings of one part."""

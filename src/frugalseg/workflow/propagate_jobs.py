@@ -9,7 +9,8 @@ from pathlib import Path
 
 from frugalseg.training.interrupt import sigterm_exits
 from frugalseg.workflow.child import ONE_THREAD, failure_of
-from frugalseg.workflow.propagate_run import FRAMES, spread_run
+from frugalseg.workflow.propagate_plan import FRAMES
+from frugalseg.workflow.propagate_run import spread_run
 from frugalseg.workflow.stage import Options
 
 POLL_S, TELL_S = 0.2, 5.0

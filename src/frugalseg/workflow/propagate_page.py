@@ -18,7 +18,7 @@ from frugalseg.evaluation.bench_text import settings_text
 from frugalseg.evaluation.carried_page import CarriedFrame, CarriedPage, Frames, TableSection, write_page
 from frugalseg.evaluation.tables import Tile
 from frugalseg.propagation.spread import ORIGINS
-from frugalseg.workflow.propagate_run import Plan
+from frugalseg.workflow.propagate_plan import Plan
 
 PAGE = "propagate.html"
 SHOWN = 5  # frames of the strip, and doubted ones
@@ -40,6 +40,7 @@ def write_spread_page(
         found: What is said at the end.
     """
     by_key = {row["key"]: row for row in rows}
+    far = [row for row in rows if "before_k" in row or "after_k" in row]  # not those that only points came to
     strip = [_frame(folder, manifest, by_key[key]) for key in _strip(runs, by_key)]
     doubted = [_frame(folder, manifest, by_key[key]) for key in found["label_next"]]
     lead = "Frame after frame of the longest gap between labelled ones."
@@ -55,10 +56,10 @@ def write_spread_page(
         lead="Means over frames by their distance from the nearest labelled one. Confidence is how often such pixels "
         "are right, as calibrated on the labelled frames; pixels without a label count 0.",
         what="of pixels, %",
-        panels={"": {name: curve for name in MEASURES if (curve := _curve(rows, name))}} if rows else {},
+        panels={"": {name: curve for name in MEASURES if (curve := _curve(far, name))}} if far else {},
         classes=plan.classes,
         origins=ORIGINS,
-        tables=[TableSection("distances", "By distance", "Shares of pixels in per cent.", _by_distance(rows))],
+        tables=[TableSection("distances", "By distance", "Shares of pixels in per cent.", _by_distance(far))],
         pictures=pictures,
         facts=[("settings", settings_text(plan.settings)), ("labels", plan.labels or "the data set's own")],
         footer="No truth was needed for any number here, and none is claimed.",

@@ -20,7 +20,8 @@ from frugalseg.propagation.semantic import Semantic
 from frugalseg.propagation.spread import SpreadConfig, Tools
 from frugalseg.propagation.warp import WINDOW_PX
 from frugalseg.workflow.propagate_config import PropagateConfig
-from frugalseg.workflow.propagate_run import ACCEPT, CONFIDENCE, REFINER, LabelSource, shots
+from frugalseg.workflow.propagate_files import shots
+from frugalseg.workflow.propagate_plan import ACCEPT, CONFIDENCE, REFINER, LabelSource
 from frugalseg.workflow.stage import Options
 
 Window = tuple[list[Picture], dict[int, NDArray[np.uint8]], int]
@@ -109,7 +110,7 @@ def learn_refiner(
 def _readable(frames: Sequence[Frame], source: LabelSource) -> list[tuple[Picture, NDArray[np.uint8] | None]]:
     """Return pictures and labels up to the first frame that cannot be read."""
     found = []
-    for shot in shots(frames, source):
+    for shot in shots(frames, source.read_if_any):
         if shot.picture is None:
             break
         found.append((shot.picture, shot.label_HW))

@@ -6,8 +6,8 @@ says that a frame is done.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,92 +15,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE, ClassSet
-from frugalseg.core.codec import read_label_png, write_label_png
-from frugalseg.core.errors import ConfigError, DataError
-from frugalseg.core.files import write_atomic
-from frugalseg.core.records import Frame, Manifest, Provenance
-from frugalseg.data.labels import LabelReader
+from frugalseg.core.codec import write_picture_png
+from frugalseg.core.errors import ConfigError
+from frugalseg.core.records import Frame, Provenance
 from frugalseg.data.manifest import read_manifest
-from frugalseg.data.pixels import read_frame
-from frugalseg.data.sequences import Run, Sequences
+from frugalseg.data.sequences import Run
 from frugalseg.propagation.confidence import Confidence
-from frugalseg.propagation.motion import Neighbours, Picture
+from frugalseg.propagation.motion import Neighbours
 from frugalseg.propagation.networks import REFINE, is_stored
 from frugalseg.propagation.semantic import Semantic
-from frugalseg.propagation.spread import Break, Event, Shot, Spread, SpreadConfig, Spreader, Tools, Unreached
-from frugalseg.workflow.propagate_config import PropagateConfig
+from frugalseg.propagation.spread import (
+    NOTHING,
+    TRUTH,
+    Break,
+    Event,
+    Spread,
+    SpreadConfig,
+    Spreader,
+    Tools,
+    Unreached,
+)
+from frugalseg.workflow.propagate_files import appended, read_rows, shots, write_maps
 from frugalseg.workflow.propagate_motion import open_motion, trained_folder
-
-PLAN, FRAMES, VIDEO = "propagate.json", "frames", "video"
-CONFIDENCE, REFINER, ACCEPT = "confidence.json", "refiner", "accept.json"
-KINDS = ("labels", "provenance", "origin", "confidence")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What `propagate` was asked for, as it lies in the folder that it writes to.
-
-    `labels` is a folder of label PNGs (class ids) by frame key; None: the labels that the data set itself has. `flows`
-    is where flows are kept, if they are. `inputs` are hashes of everything that labels are made from. `unseen` are the
-    networks that guess in cycles, as `propagate_unseen.read_unseen` gives them.
-    """
-
-    settings: dict[str, Any]
-    classes: ClassSet
-    labels: str | None
-    checkpoint: str | None
-    flows: str | None
-    inputs: dict[str, str]
-    unseen: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def config(self) -> PropagateConfig:
-        """The settings."""
-        return PropagateConfig.model_validate(self.settings)
-
-    def save(self, folder: Path) -> None:
-        """Write it."""
-        content = {**vars(self), "classes": self.classes.to_dict()}
-        write_atomic(folder / PLAN, json.dumps(content, indent=1, ensure_ascii=False).encode())
-
-    @classmethod
-    def load(cls, folder: Path) -> "Plan":
-        """Read what `save` wrote."""
-        content = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        return cls(**{**content, "classes": ClassSet.from_dict(content["classes"], str(folder / PLAN))})
-
-
-class LabelSource:
-    """Class ids of the labelled frames of a video."""
-
-    def __init__(self, manifest: Manifest, plan: Plan) -> None:
-        self._folder = None if plan.labels is None else Path(plan.labels)
-        self._reader = LabelReader(manifest.classes, plan.classes)
-        self._classes = len(plan.classes)
-
-    def has(self, frame: Frame) -> bool:
-        """Tell whether a frame has a label."""
-        return frame.label is not None if self._folder is None else self._path(frame).is_file()
-
-    def read(self, frame: Frame) -> NDArray[np.uint8]:
-        """Return a frame's class ids, IGNORE where unknown.
-
-        Raises:
-            DataError: it is damaged, of another size, or holds ids that are no class.
-        """
-        if self._folder is None:
-            return self._reader.read(frame)
-        label_HW = read_label_png(self._path(frame))
-        if (strange := label_HW[(label_HW >= self._classes) & (label_HW != IGNORE)]).size:
-            raise DataError(
-                f"{self._path(frame)}: {strange.size} pixels hold ids that are no class, e.g. {strange[0]}; expected "
-                f"0–{self._classes - 1}, or {IGNORE} where nothing is known."
-            )
-        return label_HW
-
-    def _path(self, frame: Frame) -> Path:
-        assert self._folder is not None
-        return self._folder / f"{frame.key}.png"
+from frugalseg.workflow.propagate_plan import (
+    ACCEPT,
+    CONFIDENCE,
+    PICTURES,
+    PROVENANCE,
+    REFINER,
+    VIDEO,
+    LabelSource,
+    Plan,
+    stretches,
+)
+from frugalseg.workflow.propagate_points import follow_run
 
 
 def has_refiner(folder: Path) -> bool:
@@ -119,7 +67,7 @@ def open_tools(folder: Path, plan: Plan) -> Tools:
     motion = open_motion(config, motion_folder(folder, plan))
     neighbours = Neighbours(motion, Path(plan.flows) if plan.flows else None)
     semantic = refiner = None
-    if config.method != "warp":
+    if config.guesses:
         assert plan.checkpoint is not None
         semantic = open_guess(Path(plan.checkpoint), plan.classes)
     if config.method == "warp_refine" and has_refiner(folder):
@@ -127,7 +75,8 @@ def open_tools(folder: Path, plan: Plan) -> Tools:
 
         refiner = load_refiner(folder / REFINER)
     confidence = Confidence.load(folder / CONFIDENCE) if (folder / CONFIDENCE).is_file() else None
-    return Tools(neighbours, len(plan.classes), motion, semantic, refiner, confidence)
+    alone = config.sure if config.method == "semantic" else None
+    return Tools(neighbours, len(plan.classes), motion, semantic, refiner, confidence, alone)
 
 
 def open_guess(model: Path, classes: ClassSet) -> Semantic:
@@ -150,28 +99,42 @@ def open_guess(model: Path, classes: ClassSet) -> Semantic:
 
 
 def spread_run(folder: Path, number: int) -> None:
-    """Spread labels over the stretch `number` of the video that a folder's plan is about; what is done is left out."""
+    """Spread labels over the stretch `number` of the video that a folder's plan is about; what is done is left out.
+
+    First those of whole frames, then single points; these by motion alone, and not where pictures are warped.
+    """
     plan, manifest = Plan.load(folder), read_manifest(folder / VIDEO)
     run, source = stretches(manifest)[number], LabelSource(manifest, plan)
+    tools = open_tools(folder, plan)
+    _spread_frames(folder, number, plan, run, source, tools)
+    if not plan.config.joint:
+        follow_run(folder, number, plan, run, source, tools.neighbours)
+
+
+def _spread_frames(folder: Path, number: int, plan: Plan, run: Run, source: LabelSource, tools: Tools) -> None:
     rows = read_rows(folder, number)
-    done = {row["key"] for row in rows if "key" in row}
+    done = {row["key"] for row in rows if "known" in row and "points" not in row}
     settled = done | {row["unreached"] for row in rows if "unreached" in row}
     accept = json.loads((folder / ACCEPT).read_text())["threshold"] if (folder / ACCEPT).is_file() else 0.0
-    wanted = open_gaps(run.frames, {frame.key for frame in run.frames if source.has(frame)}, settled)
-    spreader = Spreader(open_tools(folder, plan), plan.config.part(SpreadConfig))
-    log = folder / FRAMES / f"{number}.jsonl"
-    whole = log.read_text(encoding="utf-8") if log.is_file() else ""
-    with open(log, "a", encoding="utf-8") as file:
-        if whole and not whole.endswith("\n"):  # cut off by a kill
-            file.write("\n")
-        for event in spreader.run(shots(wanted, source)):
-            row = _row(event, accept)
+    labelled = {frame.key: frame for frame in run.frames if source.has(frame)}
+    if not labelled:
+        return
+    by_key = {frame.key: frame for frame in run.frames}
+    wanted = shots(open_gaps(run.frames, labelled, settled), source.read_if_any)
+    with appended(folder, number) as write:
+        for event in Spreader(tools, plan.config.part(SpreadConfig)).run(wanted):
             if isinstance(event, Spread):
                 if event.key in done:
                     continue
+                if plan.config.method == "oracle":
+                    event = _true(event, source.truth(by_key[event.key]))
                 _write(folder, event, accept)
-            file.write(json.dumps(row) + "\n")
-            file.flush()
+            write(_row(event, accept))
+
+
+def _true(event: Spread, truth_HW: NDArray[np.uint8]) -> Spread:
+    origin_HW = np.where(truth_HW == IGNORE, NOTHING, TRUTH).astype(np.uint8)
+    return replace(event, label_HW=truth_HW, origin_HW=origin_HW, confidence_HW=None)
 
 
 def open_gaps(frames: Sequence[Frame], labelled: Collection[str], settled: Collection[str]) -> list[Frame]:
@@ -186,32 +149,6 @@ def open_gaps(frames: Sequence[Frame], labelled: Collection[str], settled: Colle
         kept.append(frame)
         gap = []
     return kept + ([] if all(one.key in settled for one in gap) else gap)
-
-
-def shots(frames: Sequence[Frame], source: LabelSource) -> Iterator[Shot]:
-    """Yield frames with their pictures, and labels where there are any.
-
-    A frame that cannot be read ends the track and is named; a label that cannot be read is an error.
-    """
-    for frame in frames:
-        try:
-            picture = Picture(frame.key, read_frame(frame))
-        except DataError as error:
-            yield Shot(frame.key, None, reason=str(error))
-            continue
-        yield Shot(frame.key, picture, source.read(frame) if source.has(frame) else None)
-
-
-def read_rows(folder: Path, number: int) -> list[dict[str, Any]]:
-    """Return what is written down of a stretch; a line cut off by a kill is left out."""
-    path = folder / FRAMES / f"{number}.jsonl"
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
 
 
 def _row(event: Event, accept: float) -> dict[str, Any]:
@@ -236,11 +173,7 @@ def _write(folder: Path, event: Spread, accept: float) -> None:
         label_HW = np.where(event.confidence_HW >= accept, label_HW, np.uint8(IGNORE))
         files["confidence"] = np.rint(event.confidence_HW * 255).astype(np.uint8)
     files["labels"] = label_HW
-    files["provenance"] = np.where(label_HW == IGNORE, Provenance.UNKNOWN, Provenance.PROPAGATED).astype(np.uint8)
-    for kind, image_HW in files.items():
-        write_label_png(folder / kind / f"{event.key}.png", image_HW, durable=True)
-
-
-def stretches(manifest: Manifest) -> list[Run]:
-    """Return the unbroken stretches of a video in the order that their numbers count."""
-    return list(Sequences(manifest.frames).runs())
+    files[PROVENANCE] = np.where(label_HW == IGNORE, Provenance.UNKNOWN, Provenance.PROPAGATED).astype(np.uint8)
+    write_maps(folder, event.key, files)
+    if event.warped_HWC is not None:
+        write_picture_png(folder / PICTURES / f"{event.key}.png", event.warped_HWC)

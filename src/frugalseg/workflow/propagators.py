@@ -21,6 +21,18 @@ PROPAGATORS = {
         "frugalseg.propagation.refine:Refiner",
         "frugalseg.workflow.propagate_config:PropagateConfig",
     ),
+    "semantic": Entry(
+        "a network's guess alone where it is sure: a baseline",
+        "Tao et al., 2020",
+        "frugalseg.propagation.semantic:Guess",
+        "frugalseg.workflow.propagate_config:PropagateConfig",
+    ),
+    "oracle": Entry(
+        "the labels that the data has of the frames reached: what propagation could gain at most",
+        "Ganeshan et al., ICCV 2021, table 1",
+        "frugalseg.data.labels:LabelReader",
+        "frugalseg.workflow.propagate_config:PropagateConfig",
+    ),
 }
 
 MOTIONS = {

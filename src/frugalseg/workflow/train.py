@@ -28,6 +28,7 @@ from frugalseg.workflow import catalog
 from frugalseg.workflow.check import check_stage
 from frugalseg.workflow.label import answered, cells_by_key
 from frugalseg.workflow.project import IMPORT, MODEL, NETWORKS, PARTIAL, Project
+from frugalseg.workflow.propagated_labels import propagation_of, read_propagated
 from frugalseg.workflow.round_labels import annotators_of
 from frugalseg.workflow.rounds import chain
 from frugalseg.workflow.stage import Options, StageResult, run_stage
@@ -55,9 +56,17 @@ def adapt(project: Project, method: str | None, start: Path | None, options: Opt
 
 
 def retrain(
-    project: Project, method: str | None, start: Path | None, answers: Path | None, options: Options
+    project: Project,
+    method: str | None,
+    start: Path | None,
+    answers: Path | None,
+    options: Options,
+    propagated: Path | None = None,
+    alone: bool = False,
 ) -> StageResult:
     """Train with people's answers, from the network that asked the questions.
+
+    Answers that `propagate` has spread through the target's video are learned with them.
 
     Args:
         project: The project.
@@ -65,9 +74,12 @@ def retrain(
         start: The folder of a stage with a model, or None for the one the questions came from.
         answers: The folder of a `label` stage, or None for the newest.
         options: Settings.
+        propagated: The folder of a `propagate` stage, or None for the newest that spread these answers, if any.
+        alone: Learn from the answers alone, whatever was spread.
 
     Raises:
-        StageOrderError: nothing has been answered yet, or the method does not learn from answers.
+        StageOrderError: nothing has been answered yet, the method does not learn from answers, or `propagated` spread
+            other answers.
     """
     method = method or project.settings.retrain_method
     catalog.entry("method", method)
@@ -82,7 +94,10 @@ def retrain(
         answers = project.latest(("label",), "an answered round of questions", remedy).folder
     if start is None:
         start = _asking_model(project, answers)
-    return _train_stage(project, "retrain", method, config, start, answers, options)
+    spread = None if alone else propagation_of(project, answers, propagated)
+    if spread is not None:
+        options.say(f"Answers spread through video are learned too: {spread.name}.")
+    return _train_stage(project, "retrain", method, config, start, answers, options, spread)
 
 
 def _asking_model(project: Project, answers: Path) -> Path:
@@ -112,6 +127,7 @@ def _train_stage(
     start: Path | None,
     answers: Path | None,
     options: Options,
+    propagated: Path | None = None,
 ) -> StageResult:
     inputs = {"source": project.manifest_folder("source")} if project.has("source") else {}
     inputs["target"] = project.manifest_folder(_target_domain(config))
@@ -122,6 +138,8 @@ def _train_stage(
         inputs["model"] = start / MODEL
     if answers is not None:
         inputs["answers"] = answers
+    if propagated is not None:
+        inputs["propagated"] = propagated
     settings = {"method": method, "network": project.settings.network, "channels": project.settings.channels}
     settings |= {"weights": project.settings.weights, **config.model_dump(mode="json")}
     if options.dry_run:
@@ -133,7 +151,7 @@ def _train_stage(
     pixels_C = check_stage(project, "source", options) if project.has("source") else None
 
     def work(folder: Path) -> dict[str, Any]:
-        return _Training(project, method, config, start, answers, pixels_C, options).run(folder)
+        return _Training(project, method, config, start, answers, propagated, pixels_C, options).run(folder)
 
     return run_stage(project, f"{verb}-{method}", inputs, settings, work, options, seed=config.seed)
 
@@ -147,6 +165,7 @@ class _Training:
     config: TrainConfig
     start: Path | None
     answers: Path | None
+    propagated: Path | None
     pixels_C: NDArray[np.int64] | None
     options: Options
 
@@ -206,6 +225,7 @@ class _Training:
             human=human,
             teacher=load_model(self.start / MODEL) if self.start is not None else None,
             pretrained=self._fresh_network if project.settings.weights else None,
+            propagated=read_propagated(self.propagated) if self.propagated is not None else None,
         )
 
     def _source(self) -> FramePool | None:
@@ -232,6 +252,6 @@ def _summaries(folder: Path) -> dict[str, Any]:
 def _sweep(folder: Path) -> None:
     """Remove what only resume needed: checkpoints, and label maps that can be made again from the model."""
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    for kind in ("labels", "provenance"):
+    for kind in ("labels", "provenance", "confidence"):
         for path in folder.glob(f"*/{kind}"):
             shutil.rmtree(path)

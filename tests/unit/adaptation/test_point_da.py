@@ -9,13 +9,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from frugalseg.adaptation.point_da import PointDa, PointDaConfig, compose_label, sample_points
+from frugalseg.adaptation.point_da import PointDa, PointDaConfig
 from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import load_config
 from frugalseg.core.errors import ConfigError, TrainingError
 from frugalseg.core.records import PartialLabel, Provenance, Region
 from frugalseg.data.batches import DomainBatch, PartialLabelFolder
+from frugalseg.training.composed_labels import compose_label, sample_points
 from frugalseg.training.loop import train
 from frugalseg.training.losses import cross_entropy
 from frugalseg.training.progress import TrainingLog

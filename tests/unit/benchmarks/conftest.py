@@ -44,3 +44,13 @@ def images_page() -> ModuleType:
 @pytest.fixture(scope="session")
 def images() -> ModuleType:
     return load("images")
+
+
+@pytest.fixture(scope="session")
+def learning() -> ModuleType:
+    return load("propagation_learning")
+
+
+@pytest.fixture(scope="session")
+def utility() -> ModuleType:
+    return load("propagation_utility")

@@ -7,20 +7,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from frugalseg.core.classes import IGNORE
+from frugalseg.core.codec import write_label_png
 from frugalseg.core.errors import ImageFileError, TrainingError
-from frugalseg.core.records import Frame, Provenance
+from frugalseg.core.records import Frame, PartialLabel, Provenance
 from frugalseg.data.batches import (
     DomainBatch,
     DomainBatches,
     FramePool,
     ImageCache,
     Mining,
+    Mixture,
     class_share,
     human_masks,
     mining_centre,
 )
+from frugalseg.data.joined import JoinedLabels
+from frugalseg.data.partial import write_partial
 from frugalseg.data.pixels import to_uint8
 from frugalseg.data.rare_classes import RareClassSampler
 from frugalseg.data.transforms import AugmentConfig, Window
@@ -67,7 +72,10 @@ def test_selected_frames_come_beside_the_others_and_change_nothing_about_them(
     assert batch.selected_images is not None and batch.selected_images.shape == (2, 3, 16, 24)
     assert batch.selected_labels is not None and batch.selected_labels.shape == (2, 16, 24)
     assert {*batch.keys[4:]} == {frame.key for frame in chosen.frames}, "each once an epoch"
-    assert same(without, replace(batch, selected_images=None, selected_labels=None, keys=batch.keys[:4]))
+    assert same(
+        without,
+        replace(batch, selected_images=None, selected_labels=None, selected_provenance=None, keys=batch.keys[:4]),
+    )
     alone = batches((None, None), selected=chosen).batch(3)
     assert alone.target_images is None and torch.equal(alone.selected_images, batch.selected_images)
 
@@ -245,6 +253,62 @@ def test_the_share_of_a_class_in_a_window() -> None:
     assert class_share(label, Window(1, 2, 2, 2), 7) == 1.0
     assert class_share(label, Window(-2, -2, 4, 5), 7) == 1 / 20  # what lies outside of the frame has no class
     assert class_share(label, Window(-9, 0, 4, 4), 7) == 0.0
+
+
+# --- frames in between others
+
+
+def drawn(pools: tuple[FramePool, FramePool], ratio: float, steps: int, **settings: Any) -> list[str]:
+    """Return the keys drawn as selected frames: of the street from the mixture, of the simulator others."""
+    chosen, mixture = FramePool(pools[0].frames), Mixture(pools[1], ratio)
+    made = batches((None, None), selected=chosen, mixture=mixture, size=3, **settings)
+    return [key for step in range(steps) for key in made.batch(step).keys]
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 0.5, 0.7, 1.0])
+def test_of_n_draws_the_mixture_has_its_share_and_every_frame_its_turn(
+    pools: tuple[FramePool, FramePool], ratio: float
+) -> None:
+    keys = drawn(pools, ratio, 20)
+    for number in range(1, len(keys) + 1):
+        others = sum(key.startswith("street") for key in keys[:number])
+        assert others == int(np.floor(number * ratio)), number
+    for look in ("street", "simulator"):
+        turns = Counter(key for key in keys if key.startswith(look))
+        assert not turns or max(turns.values()) - min(turns.values()) <= 1
+        own = [key for key in keys if key.startswith(look)]
+        assert len(set(own[:5])) == min(5, len(own))  # an epoch shows each of the five once
+
+
+def test_the_mixture_is_the_same_for_any_number_of_threads_and_divides_among_ranks(
+    pools: tuple[FramePool, FramePool],
+) -> None:
+    whole = drawn(pools, 0.7, 8)
+    first, second = (drawn(pools, 0.7, 4, rank=rank, world=2) for rank in (0, 1))
+    by_step = [first[3 * step : 3 * step + 3] + second[3 * step : 3 * step + 3] for step in range(4)]
+    assert [key for keys in by_step for key in keys] == whole
+
+
+def test_labels_that_were_spread_lie_where_nobody_answered(tmp_path: Path, tiny_city: ModuleType) -> None:
+    height, width = tiny_city.SIZE_HW
+    frame = Frame("f", "f.png", None, "", 0, "train", width, height, "")
+    human, spread = (np.full((height, width), IGNORE, np.uint8) for _ in range(2))
+    human[2, 3], spread[2, 3], spread[5, 6] = 1, 2, 3
+    write_partial(tmp_path / "human", PartialLabel("f", human, np.where(human == IGNORE, 0, 1).astype(np.uint8)))
+    joined = JoinedLabels(tmp_path / "human", tmp_path / "spread")
+    label, provenance, sure = joined(frame)
+    assert np.array_equal(label, human) and provenance[2, 3] == 1 and (sure == 255).all()
+    write_partial(tmp_path / "spread", PartialLabel("f", spread, np.where(spread == IGNORE, 0, 6).astype(np.uint8)))
+    assert (joined(frame)[2] == 255).all()  # no confidence there
+    (tmp_path / "spread" / "confidence").mkdir()
+    write_label_png(tmp_path / "spread" / "confidence" / "f.png", np.full((height, width), 70, np.uint8))
+    label, provenance, sure = joined(frame)
+    assert (label[2, 3], provenance[2, 3], sure[2, 3]) == (1, Provenance.HUMAN_POINT, 255)
+    assert (label[5, 6], provenance[5, 6], sure[5, 6]) == (3, Provenance.PROPAGATED_POINT, 70)
+    assert (label != IGNORE).sum() == 2 and (provenance != 0).sum() == 2 and (sure != 255).sum() == 1
+    Image.fromarray(np.zeros((height, width), np.uint8)).save(tmp_path / "car.png")
+    label, provenance, sure = joined(replace(frame, mask=str(tmp_path / "car.png")))
+    assert (label != IGNORE).sum() == (provenance != 0).sum() == 1 and (sure == 255).all()
 
 
 # --- labels and images

@@ -178,22 +178,38 @@ def test_an_enlarged_point_agrees_with_its_surroundings() -> None:
     assert torch.equal(with_points, without)
 
 
+def test_points_that_were_followed_are_carried_too_and_give_way_to_people() -> None:
+    label, provenance = np.full((4, 4), IGNORE, np.uint8), np.zeros((4, 4), np.uint8)
+    sure = np.full((4, 4), 9, np.uint8)
+    places = {(0, 2): (5, Provenance.PROPAGATED_POINT, 40), (0, 0): (1, Provenance.HUMAN_POINT, 255)}
+    places |= {(1, 1): (2, Provenance.PROPAGATED_POINT, 50)}  # falls on the answered one
+    for place, (class_id, kind, how) in places.items():
+        label[place], provenance[place], sure[place] = class_id, kind, how
+    got = cut_labels((label, provenance, sure), Window(0, 0, 4, 4), (2, 2))
+    assert [map_hw.tolist() for map_hw in got] == [
+        [[1, 5], [IGNORE, IGNORE]],
+        [[Provenance.HUMAN_POINT, Provenance.PROPAGATED_POINT], [0, 0]],
+        [[255, 40], [9, 9]],
+    ]
+    outside = cut_labels((label, provenance, sure), Window(-4, 0, 4, 4), (4, 4))
+    assert bool((outside[0] == IGNORE).all()) and not outside[1].any() and not outside[2].any()
+
+
 # --- the whole
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_an_input_has_its_shape_and_range_for_any_number_of_channels(channels: int) -> None:
     image = rng().integers(0, 256, (30, 40, channels), np.uint8)
-    got, label, provenance = augment(image, None, (16, 24), AugmentConfig(blur_ratio=1.0), rng())
+    got, maps = augment(image, None, (16, 24), AugmentConfig(blur_ratio=1.0), rng())
     assert got.shape == (channels, 16, 24) and got.dtype == torch.float32
     assert float(got.min()) >= 0 and float(got.max()) <= 1
-    assert label is None and provenance is None
+    assert maps == ()
 
 
 def test_without_variation_an_input_of_the_frames_size_is_the_frame() -> None:
     image, labels = frame()
-    got, label, provenance = augment(image, labels, (30, 40), plain(), rng())
-    assert label is not None and provenance is not None
+    got, (label, provenance) = augment(image, labels, (30, 40), plain(), rng())
     torch.testing.assert_close(got, torch.from_numpy(image).permute(2, 0, 1) / 255)
     assert np.array_equal(label, labels[0]) and np.array_equal(provenance, labels[1])
 
@@ -201,10 +217,9 @@ def test_without_variation_an_input_of_the_frames_size_is_the_frame() -> None:
 def test_image_label_and_provenance_move_together() -> None:
     image, labels = frame()
     for seed in range(10):
-        got, label, provenance = augment(
+        got, (label, provenance) = augment(
             image, labels, (30, 40), plain(zoom_min=0.6, zoom_max=1.0, flip_ratio=0.5), rng(seed)
         )
-        assert label is not None and provenance is not None
         row, column = got[0] * 255 / 4, got[1] * 255 / 4
         inner = (label != IGNORE) & (got[2] == 1)  # padding is black, and pixels beside it are mixed with it
         assert int(inner.sum()) > 100
@@ -217,7 +232,7 @@ def test_image_label_and_provenance_move_together() -> None:
 def test_flips_happen_as_often_as_told() -> None:
     image, labels = frame()
     for ratio in (0.0, 1.0):
-        got, label, _ = augment(image, labels, (30, 40), plain(flip_ratio=ratio), rng())
+        got, _ = augment(image, labels, (30, 40), plain(flip_ratio=ratio), rng())
         assert bool(got[1, 0, 0] > got[1, 0, -1]) is bool(ratio)
     flipped = sum(
         float(augment(image, None, (30, 40), plain(flip_ratio=0.3), rng(seed))[0][1, 0, 0]) > 0.3 for seed in range(400)
@@ -229,7 +244,7 @@ def test_the_same_generator_state_gives_the_same_input_and_another_another() -> 
     image, labels = frame()
     config = AugmentConfig(blur_ratio=0.5)
     one, other = (augment(image, labels, (16, 24), config, rng(7)) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip((one[0], *one[1]), (other[0], *other[1]), strict=True))
     assert not torch.equal(one[0], augment(image, labels, (16, 24), config, rng(8))[0])
 
 

@@ -32,7 +32,7 @@ class Says:
     def guess(self, picture: Picture) -> Guess:
         self.asked.append(picture.key)
         first = self._truth.get(picture.key, np.full(picture.size_HW, self._class_id, np.uint8))
-        return Guess(first, np.zeros_like(first), np.full_like(first, 255))
+        return Guess(first, np.zeros_like(first), np.full_like(first, 255), np.full_like(first, 255))
 
 
 def test_a_guess_keeps_the_two_best_classes_and_their_distance() -> None:
@@ -53,7 +53,7 @@ def test_equations_5_and_6_against_a_naive_loop(noise) -> None:
     warped[0, 0] = IGNORE
     error = rng.uniform(0, 60, (48, 64)).astype(np.float32)
     error[0, 0], error[5, 5], error[6, 6] = 0, np.inf, 30
-    draft = inpaint(noise(0), warped, error, Guess(first, first, first), 30.0, 4)
+    draft = inpaint(noise(0), warped, error, Guess(first, first, first, first), 30.0, 4)
     for r in range(48):
         for c in range(64):
             mixing = error[r, c] < 30

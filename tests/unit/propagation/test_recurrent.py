@@ -33,7 +33,7 @@ class Says:
     def guess(self, picture: Picture) -> Guess:
         self.asked += 1
         five = np.full(picture.size_HW, 5, np.uint8)
-        return Guess(five, five * 0, five)
+        return Guess(five, five * 0, five, five)
 
 
 class Grows:

@@ -36,7 +36,7 @@ class Constant:
     def guess(self, picture):
         self.asked.append(picture.key)
         zero = np.zeros(picture.size_HW, np.uint8)
-        return Guess(zero, zero + 1, zero)
+        return Guess(zero, zero + 1, zero, zero)
 
 
 @pytest.fixture
@@ -47,7 +47,9 @@ def draft(noise):
     error = rng.uniform(0, 90, (48, 64)).astype(np.float32)
     error[0] = np.inf
     source = np.where(label == IGNORE, NOWHERE, WARPED).astype(np.uint8)
-    return Draft(noise(1), label, label, error, error < 30, source, Guess(first, (first + 1) % CLASSES, margin), 3)
+    return Draft(
+        noise(1), label, label, error, error < 30, source, Guess(first, (first + 1) % CLASSES, margin, margin), 3
+    )
 
 
 def test_features_by_hand(draft) -> None:

@@ -176,7 +176,7 @@ def test_the_stream_gives_what_chains_and_fusing_give(clip, pictures) -> None:
 class Says:
     def guess(self, picture: Picture) -> Guess:
         five = np.full(picture.size_HW, 5, np.uint8)
-        return Guess(five, five * 0, five)
+        return Guess(five, five * 0, five, five)
 
 
 class Paints:

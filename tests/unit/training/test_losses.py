@@ -14,6 +14,7 @@ from frugalseg.training.losses import (
     human_only,
     machine_only,
     outputs_cross_entropy,
+    spread_only,
 )
 
 
@@ -162,10 +163,12 @@ def test_entropy_does_not_depend_on_the_order_of_classes_or_pixels() -> None:
     torch.testing.assert_close(entropy_NHW(logits.flip(-1)), entropy_NHW(logits).flip(-1))
 
 
-def test_human_and_machine_labels_share_out_all_labels() -> None:
+def test_labels_of_people_the_machine_and_other_frames_share_out_all_labels() -> None:
     provenance = torch.tensor([[list(Provenance)]], dtype=torch.uint8)
-    labels = torch.arange(6)[None, None] % 4
+    labels = torch.arange(7)[None, None] % 4
     labels[provenance == Provenance.UNKNOWN] = IGNORE
-    human, machine = human_only(labels, provenance), machine_only(labels, provenance)
-    assert human.tolist() == [[[IGNORE, 1, 2, 3, IGNORE, IGNORE]]]
-    assert machine.tolist() == [[[IGNORE, IGNORE, IGNORE, IGNORE, 0, 1]]]
+    human, machine, spread = (only(labels, provenance) for only in (human_only, machine_only, spread_only))
+    nothing = [IGNORE] * 4
+    assert human.tolist() == [[[IGNORE, 1, 2, 3, *nothing[:3]]]]
+    assert machine.tolist() == [[[*nothing, 0, IGNORE, IGNORE]]]
+    assert spread.tolist() == [[[*nothing, IGNORE, 1, 2]]]

@@ -14,10 +14,11 @@ from PIL import Image
 
 from frugalseg.cli.main import run as cli
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.codec import read_label_png, write_label_png
+from frugalseg.core.codec import read_image, read_label_png, write_label_png
 from frugalseg.core.errors import ConfigError, DataError, StageOrderError, TrainingError
-from frugalseg.core.records import PartialLabel
+from frugalseg.core.records import PartialLabel, Provenance
 from frugalseg.data import class_sets
+from frugalseg.data.partial import write_partial
 from frugalseg.data.toycity import CLASSES, write_dataset
 from frugalseg.propagation import train_refine
 from frugalseg.propagation.spread import ORIGINS
@@ -90,7 +91,7 @@ def test_every_unlabelled_frame_gets_a_label_with_origin_and_confidence(
         key(drive, index) for drive in (0, 1) for index in range(FRAMES) if index not in LABELLED
     }
     lines = (tmp_path / "out" / "frames.csv").read_text().splitlines()
-    assert lines[0] == "key,before,before_k,after,after_k,known,confidence,accepted" and len(lines) == 13
+    assert lines[0] == "key,before,before_k,after,after_k,known,confidence,accepted,points" and len(lines) == 13
     assert lines[1].startswith(f"{key(0, 1)},{key(0, 0)},1,{key(0, 5)},4,")
     assert set(found["label_next"]) <= {line.partition(",")[0] for line in lines[1:]} and len(found["label_next"]) == 5
 
@@ -421,3 +422,92 @@ def test_a_process_that_only_warps_loads_no_torch(video: Path, tmp_path: Path) -
     again = "import sys; from frugalseg.workflow.propagate_run import spread_run; from pathlib import Path; "
     again += f"spread_run(Path({str(tmp_path / 'out')!r}), 0); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", again]).returncode == 0
+
+
+# --- partial labels: points of some frames, whole labels of others
+
+
+def partial(folder: Path, city: Path, frames: dict[str, str]) -> Path:
+    """Write a label stage's partial labels: 'mask' of a frame, 'points' (one in 60 pixels), or nothing."""
+    for drive in (0, 1):
+        for index in range(FRAMES):
+            truth = read_label_png(city / "labels" / f"{key(drive, index)}.png")
+            kind = frames.get(key(drive, index), "")
+            answered = np.full(SIZE_HW, kind == "mask")
+            if kind == "points":
+                answered.ravel()[7::60] = True
+            answered &= truth != IGNORE
+            label = np.where(answered, truth, np.uint8(IGNORE))
+            source = Provenance.HUMAN_MASK if kind == "mask" else Provenance.HUMAN_POINT
+            write_partial(folder, PartialLabel(key(drive, index), label, (answered * source).astype(np.uint8)))
+    return folder / "labels"
+
+
+def test_points_are_followed_and_frames_that_nobody_answered_are_no_labelled_ones(city: Path, tmp_path: Path) -> None:
+    labels = partial(tmp_path / "partial", city, {key(0, 3): "points"})
+    found = spread(city, tmp_path / "out", labels=labels)
+    assert (found["frames"], found["labelled"], found["spread"], found["unreached"]) == (16, 1, 7, 8)
+    assert found["label_next"] == [] and not (tmp_path / "out" / "confidence.json").exists()
+    right, total = 0, 0
+    for index in set(range(FRAMES)) - {3}:
+        label, provenance, confidence, origin = (
+            read_label_png(tmp_path / "out" / kind / f"{key(0, index)}.png")
+            for kind in ("labels", "provenance", "confidence", "origin")
+        )
+        known = label != IGNORE
+        assert set(np.unique(provenance)) == {Provenance.UNKNOWN, Provenance.PROPAGATED_POINT}
+        assert ((provenance != 0) == known).all() and ((confidence > 0) == known).all()
+        assert set(np.unique(origin)) == {0, ORIGINS.index("before" if index > 3 else "after")}
+        right += int((label == read_label_png(city / "labels" / f"{key(0, index)}.png"))[known].sum())
+        total += int(known.sum())
+    assert right > 0.9 * total > 0 and found["points"] == total
+    rows = (tmp_path / "out" / "frames.csv").read_text().splitlines()
+    assert len(rows) == 8 and rows[1].startswith(f"{key(0, 0)},,,,,0.0")
+
+
+def test_points_lie_over_labels_of_whole_frames_and_a_killed_run_goes_on(city: Path, tmp_path: Path) -> None:
+    labels = partial(tmp_path / "partial", city, {key(0, 2): "mask", key(0, 4): "points", key(1, 0): "points"})
+    found = spread(city, tmp_path / "out", "calibration_frames=0", labels=labels)
+    assert (found["labelled"], found["spread"], found["unreached"]) == (3, 15, 0)
+    provenance = read_label_png(tmp_path / "out" / "provenance" / f"{key(0, 3)}.png")
+    assert set(np.unique(provenance)) <= {0, Provenance.PROPAGATED, Provenance.PROPAGATED_POINT}
+    assert (provenance == Provenance.PROPAGATED).mean() > 0.5 and (provenance == Provenance.PROPAGATED_POINT).any()
+    files = {
+        path: path.read_bytes() for kind in ("labels", "confidence") for path in (tmp_path / "out" / kind).iterdir()
+    }
+    log = tmp_path / "out" / "frames" / "0.jsonl"
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join(lines[:-3]))  # killed before the last two frames' points were written down
+    assert spread(city, tmp_path / "out", "calibration_frames=0", labels=labels)["points"] == found["points"]
+    assert all(path.read_bytes() == content for path, content in files.items())
+
+
+def test_baselines_the_guess_alone_the_truth_and_a_picture_warped_with_its_label(
+    city: Path, video: Path, model: Path, tmp_path: Path
+) -> None:
+    quick = "calibration_frames=0"
+    spread(video, tmp_path / "guess", "method=semantic", "sure=0.3", quick, checkpoint=model)
+    origin = read_label_png(tmp_path / "guess" / "origin" / f"{key(0, 2)}.png")
+    assert set(np.unique(origin)) <= {0, ORIGINS.index("semantic")}
+    found = spread(video, tmp_path / "none", "method=semantic", "sure=1.0", quick, checkpoint=model)
+    assert found["known"] < 0.01  # an untrained network is never sure
+    labels = tmp_path / "some"
+    labels.mkdir()
+    shutil.copy(city / "labels" / f"{key(0, 3)}.png", labels)
+    found = spread(city, tmp_path / "truth", "method=oracle", "reach=2", labels=labels)
+    assert found["spread"] == 4
+    for index in (1, 2, 4, 5):
+        name = f"{key(0, index)}.png"
+        truth = read_label_png(city / "labels" / name)
+        assert np.array_equal(read_label_png(tmp_path / "truth" / "labels" / name), truth)
+    with pytest.raises(ConfigError, match="joint = true warps one"):
+        spread(video, tmp_path / "joint", "joint=true", quick)
+    spread(video, tmp_path / "joint", "joint=true", "anchors=1", quick)
+    name = f"{key(0, 1)}.png"
+    picture, label = (tmp_path / "joint" / kind / name for kind in ("images", "labels"))
+    seen = read_label_png(label) != IGNORE
+    own = np.abs(read_image(picture).astype(int) - read_image(city / "images" / name)).mean(axis=2)[seen].mean()
+    still = np.abs(
+        read_image(city / "images" / f"{key(0, 0)}.png").astype(int) - read_image(city / "images" / name)
+    ).mean(axis=2)[seen].mean()  # fmt: skip
+    assert own < still
