@@ -25,6 +25,14 @@ EXAMPLES = (
     "frugalseg retrain city --answers 6 --set steps=1000",
     "frugalseg retrain city --propagated none",
 )
+Propagated = Annotated[
+    str | None,
+    typer.Option(
+        "--propagated",
+        metavar="RUN|none",
+        help=f"`propagate` stage whose labels are learned too, {RUN}; default: the newest of these answers",
+    ),
+]
 
 
 def command(
@@ -41,14 +49,7 @@ def command(
         str | None,
         typer.Option("--start", metavar="RUN", help=f"go on from the model of {RUN}; default: the one that asked"),
     ] = None,
-    propagated: Annotated[
-        str | None,
-        typer.Option(
-            "--propagated",
-            metavar="RUN|none",
-            help=f"`propagate` stage whose labels are learned too, {RUN}; default: the newest of these answers",
-        ),
-    ] = None,
+    propagated: Propagated = None,
     config: ConfigFile = None,
     preset: Preset = None,
     settings: Settings = None,

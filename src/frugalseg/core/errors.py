@@ -12,6 +12,7 @@ FrugalsegError                     exit code 2, message only, never a traceback
 │   ├── MissingPairError           an image without a label where one is needed, or the other way round
 │   └── DataProblems               many of the above at once, gathered
 ├── ArtifactError                  a stage's folder is missing, unfinished or not what its hash says
+│   ├── BusyError                  another process works on the same stage
 │   └── StageOrderError            a stage needs another one first
 ├── CheckpointError                no checkpoint could be loaded, or there is no room to save one
 ├── ModelError                     a network name, weights file or model folder that cannot be used
