@@ -13,7 +13,7 @@ seconds a click and budgets by 5: what interpolation errs by is far below the no
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from frugalseg.evaluation.compare import Interval
@@ -77,6 +77,11 @@ class Control:
     def at_minutes(self, run: Run) -> float:
         """Return the control's mIoU at the run's minutes, in the run's seed; NaN beyond REACH or with one budget."""
         return log_line(list(self._budgets.get(run.seed, {}).values()), run.minutes)
+
+
+def no_seed(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return settings without the seed: what has to be the same for runs of several seeds to stand in one table."""
+    return {name: value for name, value in settings.items() if name != "seed"}
 
 
 def log_line(curve: Sequence[tuple[float, float]], minutes: float) -> float:

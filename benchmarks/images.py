@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from _draws import draw_of, draws_of, make, parsed, parser_of, place, result_of, run_draws
 from _images_page import CONTROL, draw_hours, summary, tables
-from _paired import Run
+from _paired import Run, no_seed
 from _points_page import EVERYTHING, SOURCE, START, plain
 from _seeds import how, publish
 from points import scored
@@ -114,7 +114,7 @@ def read_points(path: Path, settings: dict[str, Any]) -> list[Run]:
     found = json.loads(path.read_text())
 
     def start(of: dict[str, Any]) -> dict[str, Any]:
-        return {name: {k: v for k, v in of[name].items() if k != "seed"} for name in METHODS if name in of}
+        return {name: no_seed(of[name]) for name in METHODS if name in of}
 
     if start(found["settings"]) != start(settings):
         sys.exit(

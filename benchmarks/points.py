@@ -14,7 +14,7 @@ Floor: the start, and what it learns from its own predictions when nobody is ask
 A selector may come with settings, as a row of its own: `expected_gain:sharpness=1:explore=0`. The test frames are only
 ever scored; to choose settings use `--dev DRIVE` (see real_pair.py), which never touches them. Beside the dated table
 lie its numbers as JSON and the plot as SVG. A run that was stopped goes on with the same command; asked for less
-(fewer seeds, draws, points), the same command shows what is finished.
+(fewer seeds, draws, points), the same command shows what is finished; points_together.py makes one table of several.
 """
 
 import argparse
@@ -41,12 +41,14 @@ SELECTORS = [
     "expected_gain",
 ]  # fmt: skip
 
+STARTS = ("cbst", "mean_teacher")
+
 
 def arguments() -> argparse.Namespace:
     parser = parser_of(__doc__, "points_runs", SELECTORS, CONTROL, draws=(2, 4))
     parser.add_argument("--points", type=int, nargs="+", default=[5, 10, 50], help="points a frame")
     parser.add_argument("--control-points", type=int, nargs="+", default=[], help="more, for its curve over minutes")
-    parser.add_argument("--start", choices=["cbst", "mean_teacher"], default="mean_teacher", help="who asks")
+    parser.add_argument("--start", choices=STARTS, default="mean_teacher", help="who asks")
     parser.add_argument("--steps", type=int, help="steps of each retraining; default: 800")
     parser.add_argument("--settings", type=Path, help="TOML file of point_da, instead of the project's")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of point_da")
@@ -65,7 +67,8 @@ def main() -> None:
     for seed in options.seeds:  # before processes share them
         settings = settings_of(make(options, seed), options)
     found = run_draws(__file__, options)
-    report([Run(**run) for part in found for run in part["runs"]], found[-1]["true"], settings, options, began_s)
+    runs = [Run(**run) for part in found for run in part["runs"]]
+    report(runs, found[-1]["true"], settings, options, how(__file__, time.monotonic() - began_s))
 
 
 def settings_of(project: "Project", options: argparse.Namespace) -> dict[str, Any]:
@@ -185,11 +188,10 @@ def report(
     true_shares: dict[str, float],
     settings: dict[str, Any],
     options: argparse.Namespace,
-    began_s: float,
+    ran: list[str],
 ) -> None:
     """Print the tables; with --out write them, their numbers and the plot under one dated name."""
     name, where = place(options, "points")
-    ran = how(__file__, time.monotonic() - began_s)
     path = publish("\n".join([*tables(runs, true_shares, where, options.start), *ran, ""]), options.out, name)
     if path is None:
         return

@@ -37,6 +37,11 @@ def points() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def points_together() -> ModuleType:
+    return load("points_together")
+
+
+@pytest.fixture(scope="session")
 def images_page() -> ModuleType:
     return load("_images_page")
 
