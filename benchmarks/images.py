@@ -1,7 +1,8 @@
 """carla34 → camvid-day: which whole frames to ask people about, and what each part of MADA adds on the same frames.
 
-    FRUGALSEG_DATA=DATA python benchmarks/images.py --seeds 0 1 2 --work WORK --out benchmarks/results \\
-        --points benchmarks/results/points_DATE.json
+    FRUGALSEG_DATA=DATA python benchmarks/images.py --seeds 0 1 2 --control-draws 5 --work WORK --out benchmarks/results
+    python benchmarks/images.py --start mean_teacher --selectors multi_anchor diverse_images entropy_images \\
+        --work WORK --out OUT --points benchmarks/results/points_DATE.json      # with points that have the same start
     python benchmarks/images.py --dev 0006R0 --percent 10 --selectors diverse_images diverse_images:apart=0.2 \\
         --work WORK                                            # choosing settings on a development split
     python benchmarks/images.py --toy --seeds 0 --percent 34 --work WORK --out OUT     # the same at toy size
@@ -15,6 +16,7 @@ Floor: the start. Ceiling: every frame in full.
 
 The plot has frames and, from the numbers of points.py (`--points`), single points over hours of people's time. What an
 answer costs is an assumption (`core/cost.py`), so every curve is a band between a low and a high cost of one answer.
+Points and frames stand on one plot where they go on from one start; `adversarial` and `aada` need an adversarial one.
 The test frames are only ever scored; to choose settings use `--dev DRIVE`. A run that was stopped goes on with the same
 command.
 """
@@ -61,6 +63,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--point-seconds", type=float, nargs=2, default=[1.5, 6], help="low and high cost of a point")
     options = parsed(parser)
     options.selectors = list(dict.fromkeys([CONTROL, *options.selectors, options.judged]))
+    blind = [row for row in options.selectors if row.split(":")[0] in ("adversarial", "aada")]
+    if blind and not {"adaptsegnet", "advent"} & set(options.start):
+        parser.error(f"{', '.join(blind)}: they ask a discriminator, and --start trains none. Leave them out.")
     return options
 
 
@@ -73,13 +78,16 @@ def main() -> None:
     began_s = time.monotonic()
     for seed in options.seeds:  # before processes share them
         settings = settings_of(make(options, seed), options)
-    points = read_points(options.points, settings) if options.points else []
+    points, length = read_points(options.points, settings) if options.points else ([], "")
     runs = [Run(**run) for part in run_draws(__file__, options) for run in part["runs"]]
-    report(runs, points, settings, options, began_s)
+    report(runs, points, length, settings, options, began_s)
 
 
 def settings_of(project: "Project", options: argparse.Namespace) -> dict[str, Any]:
     """Return all settings that runs will have, so that a mistake shows now and not after hours."""
+    from frugalseg.workflow.bench_mada import PSEUDO, require_parts
+
+    require_parts(project.stage_config("method", "mada", None, [*options.set, *PSEUDO]))
     found = {"source_only": project.stage_config("method", "source_only", None, [])}
     for name in options.start:
         found[name] = project.stage_config("method", name, None, list(start_settings(name, options)))
@@ -105,12 +113,15 @@ def retraining(project: "Project", options: argparse.Namespace, name: str) -> "O
     from frugalseg.workflow.bench_mada import STRATEGY, even_steps, rows_of
     from frugalseg.workflow.stage import Options
 
-    own = rows_of(STRATEGY, {})[name].settings
+    own = rows_of(STRATEGY, {}, {})[name].settings
     return Options(overrides=(*options.set, *even_steps(project, tuple(options.set), own, options.steps)), quiet=True)
 
 
-def read_points(path: Path, settings: dict[str, Any]) -> list[Run]:
-    """Return the runs of points.py whose networks go on from the same start; it ends the program if they do not."""
+def read_points(path: Path, settings: dict[str, Any]) -> tuple[list[Run], str]:
+    """Return the runs of points.py whose networks go on from the same start, and how long both learned, in words.
+
+    It ends the program if they start from another.
+    """
     found = json.loads(path.read_text())
 
     def start(of: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +132,9 @@ def read_points(path: Path, settings: dict[str, Any]) -> list[Run]:
             f"{path}: its points go on from {', '.join(start(found['settings']))}, these frames from "
             f"{', '.join(start(settings))}, or the same with other settings. Give --start, --set-start as it had them."
         )
-    return [Run(**run) for run in found["runs"] if run["points"]]
+    steps = found["settings"]["point_da"]["steps"], settings["mada m1"]["steps"]
+    length = "On the plot points are learned in {} steps of point_da, frames in {} of mada.".format(*steps)
+    return [Run(**run) for run in found["runs"] if run["points"]], length
 
 
 def opened(options: argparse.Namespace) -> tuple["Project", "StageResult", "StageResult"]:
@@ -178,7 +191,12 @@ def learn_from_draw(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def report(
-    runs: list[Run], points: list[Run], settings: dict[str, Any], options: argparse.Namespace, began_s: float
+    runs: list[Run],
+    points: list[Run],
+    length: str,
+    settings: dict[str, Any],
+    options: argparse.Namespace,
+    began_s: float,
 ) -> None:
     """Print the tables; with --out write them, their numbers and the plot under one dated name."""
     name, where = place(options, "images")
@@ -196,7 +214,7 @@ def report(
     }
     path.with_suffix(".json").write_text(json.dumps(plain(numbers), indent=1, ensure_ascii=False))
     draw_hours(path.with_suffix(".svg"), runs, points, options.image_minutes, options.point_seconds)
-    links = f"Every run and all settings: [{path.stem}.json]({path.stem}.json)."
+    links = f"{length}\n\nEvery run and all settings: [{path.stem}.json]({path.stem}.json).".lstrip()
     path.write_text(f"{path.read_text()}\n{links}\n\n![mIoU against people's hours]({path.stem}.svg)\n")
 
 

@@ -56,7 +56,8 @@ class Opinion:
     """What a strategy says of N images: a score each (higher = more wanted).
 
     `order` holds the places of the images to ask, the most wanted first; None means by score. Where there are anchors,
-    there are also each image's nearest one and the vectors that were compared with them.
+    there are also each image's nearest one, the vectors that were compared with them, and the source's as they were
+    compared.
     """
 
     score_N: NDArray[np.float64]
@@ -64,6 +65,7 @@ class Opinion:
     anchor_N: NDArray[np.int64] | None = None
     anchors: Anchors | None = None
     vectors: ImageVectors | None = None
+    source: ImageVectors | None = None
 
 
 class ImageStrategy(Protocol):
@@ -84,12 +86,16 @@ class ImageStrategy(Protocol):
 
 @dataclass(frozen=True)
 class RankedImage:
-    """One row of the table of all frames: how much it was wanted, and the anchor it lies nearest to, if any."""
+    """One row of the table of all frames: how much it was wanted, and the anchor it lies nearest to, if any.
+
+    Those `asked` were labelled in full before, and could not be chosen.
+    """
 
     key: str
     score: float
     chosen: bool
     anchor: int | None = None
+    asked: bool = False
 
 
 class ImageSelector:
@@ -144,7 +150,11 @@ class ImageSelector:
         chosen, anchor_N = set(order[: self._total]), opinion.anchor_N
         table = [
             RankedImage(
-                view.key, float(opinion.score_N[n]), n in chosen, None if anchor_N is None else int(anchor_N[n])
+                view.key,
+                float(opinion.score_N[n]),
+                n in chosen,
+                None if anchor_N is None else int(anchor_N[n]),
+                view.asked,
             )
             for n, view in enumerate(views)
         ]
@@ -158,7 +168,12 @@ class ImageSelector:
 def by_score(views: Sequence[ImageView], score_N: NDArray[np.float64]) -> list[int]:
     """Return the places of the images that may be asked, the highest score first; ties fall by the key's hash."""
     free = [number for number, view in enumerate(views) if not view.asked]
-    return sorted(free, key=lambda number: (-score_N[number], key_hash(views[number].key), views[number].key))
+    return sorted(free, key=lambda number: rank_of(views[number].key, float(score_N[number])))
+
+
+def rank_of(key: str, score: float) -> tuple[float, int, str]:
+    """Return what images are sorted by, the most wanted first."""
+    return -score, key_hash(key), key
 
 
 def odds_against_source(view: ImageView) -> float:

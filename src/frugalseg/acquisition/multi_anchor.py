@@ -98,7 +98,7 @@ class MultiAnchor:
         order = by_score(views, score_N)
         if self.config.gap_frames or self.config.apart:
             order = spaced(views, order, total, target, self.config.gap_frames, self.config.apart)
-        return Opinion(score_N, order, anchor_N, anchors, target)
+        return Opinion(score_N, order, anchor_N, anchors, target, source)
 
     def _fit(self, images: ImageVectors, seed: int) -> Anchors:
         config = self.config
@@ -178,9 +178,13 @@ class _Crowd:
 
 
 def places(views: Sequence[ImageView]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return each view's place among those of its drive, by index and then key, and the drive's number."""
-    numbers = {name: number for number, name in enumerate(sorted({view.sequence for view in views}))}
-    drives_N = np.array([numbers[view.sequence] for view in views], np.int64)
+    """Return each view's place among those of its drive, by index and then key, and the drive's number.
+
+    A frame of no drive has no neighbours: it is a drive of its own.
+    """
+    names = [(view.sequence, "" if view.sequence else view.key) for view in views]
+    numbers = {name: number for number, name in enumerate(sorted(set(names)))}
+    drives_N = np.array([numbers[name] for name in names], np.int64)
     place_N = np.zeros(len(views), np.int64)
     for drive in range(len(numbers)):
         members = sorted(np.flatnonzero(drives_N == drive).tolist(), key=lambda n: (views[n].index, views[n].key))

@@ -54,27 +54,18 @@ from frugalseg.training.losses import outputs_cross_entropy, over_outputs
 from frugalseg.training.method import Phase
 from frugalseg.training.mixing import Lesson, class_mix, draws, pseudo_labels, trusted_cross_entropy, varied
 from frugalseg.training.propagated import Labelled, MixingConfig, SpreadPixels, labelled_frames
-from frugalseg.training.settings import TrainConfig
+from frugalseg.training.settings import AnsweredConfig
 
 FINE_TUNING, SEMI_SUPERVISED = "fine_tuning", "semi_supervised"
 COUNTS, ANCHORS = "labels.json", "anchors.npz"  # in the phases' folders
 
 
-class MadaConfig(TrainConfig, MixingConfig):
+class MadaConfig(AnsweredConfig, MixingConfig):
     """Settings of mada; weights, V and the decay are the paper's and its public code's."""
 
     steps: int = Field(400, ge=1, description="training steps of each of the two stages")
-    lr: float = Field(2e-3, gt=0, description="learning rate of the encoder")
-    zoom_min: float = Field(0.8, gt=0, description="smallest zoom into a frame; below 1 shows IGNORE around it")
-    target_zoom_min: float = Field(0.8, gt=0, description="smallest zoom into a target frame")
-    zoom_max: float = Field(1.5, gt=0, description="largest zoom into a frame")
-    color_jitter: float = Field(0.3, ge=0, lt=1, description="brightness, contrast, saturation: factor within 1 ± this")
-    hue_jitter: float = Field(0.03, ge=0, le=0.5, description="hue: turns of the colour wheel, ± this")
     aux_seg_weight: float = Field(0.1, ge=0, description="weight of the auxiliary output's cross entropy")
     selected_weight: float = Field(1.0, ge=0, description="weight of the cross entropy on the frames people labelled")
-    target_class_weights: Literal["own", "source", "none"] = Field(
-        "own", description="class weights of the target's terms: by each term's own labels, the source's, or none"
-    )
     unlabelled: Literal["none", "pseudo", "mean_teacher"] = Field(
         "pseudo",
         description="what teaches on the frames nobody labelled: nothing, the first stage's predictions (equation 10), "
@@ -90,6 +81,9 @@ class MadaConfig(TrainConfig, MixingConfig):
     align_weight: float = Field(0.7, ge=0, description="weight of the soft alignment (equation 9); 0 = off")
     anchors: int = Field(10, ge=1, description="V, number of target anchors")
     anchor_ema: float = Field(0.999, ge=0, le=1, description="decay of the anchors (equation 8); 1: they stay")
+    paper_zeros: bool = Field(
+        False, description="absent classes as zeros, as the public code has it; otherwise they take no part"
+    )
     least_feature_px: int = Field(
         LEAST_PX, ge=1, description="feature pixels below which a class counts as absent from an image"
     )
@@ -187,7 +181,8 @@ class Mada:
         assert batch.target_provenance is not None
         outside_NHW = batch.target_provenance == Provenance.UNKNOWN
         classes_NHW = target.logits.detach().argmax(dim=1).masked_fill(outside_NHW, IGNORE)
-        return image_vectors(self._learner.network, target, classes_NHW, self.config.least_feature_px)
+        means = image_vectors(self._learner.network, target, classes_NHW, self.config.least_feature_px)
+        return means.zeros_for_absent if self.config.paper_zeros else means
 
     def _taught_loss(self, batch: DomainBatch) -> Tensor:
         """Return the cross entropy of a teacher's labels, half the classes of a labelled frame pasted over them."""
@@ -248,6 +243,7 @@ class Mada:
         if self.config.align_weight:
             vectors_NCF, present_NC = (torch.cat(part).cpu().numpy() for part in zip(*means, strict=True))
             images = ImageVectors(tuple(keys), vectors_NCF, present_NC)
+            images = images.zeros_for_absent if self.config.paper_zeros else images
             anchors = fit_anchors(images, self.config.anchors, seed=self.config.seed)
             np.savez(folder / ANCHORS, vectors=anchors.vectors_KCF, present=anchors.present_KC)
             found["frames_of_anchors"] = anchors.members_K.tolist()

@@ -56,21 +56,16 @@ from frugalseg.training.losses import (
 from frugalseg.training.method import Phase
 from frugalseg.training.propagated import PropagatedConfig, SpreadPixels, known_labels
 from frugalseg.training.robust import annotator_confusion, label_loss
+from frugalseg.training.settings import AnsweredConfig
 
 LABELS = "labels.json"  # in the phase's folder: how many pixels of each class each term has
 KINDS = {"human": HUMAN, "spread": SPREAD, "machine": (Provenance.PSEUDO_LABEL,)}  # whose labels each term learns
 
 
-class PointDaConfig(AdversarialConfig, PropagatedConfig):
+class PointDaConfig(AnsweredConfig, AdversarialConfig, PropagatedConfig):
     """Settings of point_da."""
 
     steps: int = Field(800, ge=1, description="training steps")
-    lr: float = Field(2e-3, gt=0, description="learning rate of the encoder")
-    zoom_min: float = Field(0.8, gt=0, description="smallest zoom into a frame; below 1 shows IGNORE around it")
-    target_zoom_min: float = Field(0.8, gt=0, description="smallest zoom into a target frame")
-    zoom_max: float = Field(1.5, gt=0, description="largest zoom into a frame")
-    color_jitter: float = Field(0.3, ge=0, lt=1, description="brightness, contrast, saturation: factor within 1 ± this")
-    hue_jitter: float = Field(0.03, ge=0, le=0.5, description="hue: turns of the colour wheel, ± this")
     adv_weight: float = Field(
         0.0, ge=0, description="weight of fooling the discriminator of the main output; 0: no discriminator at all"
     )
@@ -87,9 +82,6 @@ class PointDaConfig(AdversarialConfig, PropagatedConfig):
     human_term: Literal["own", "merged"] = Field(
         "own",
         description="people's pixels: a term of their own, or merged into the target's cross entropy (equation 7)",
-    )
-    target_class_weights: Literal["own", "source", "none"] = Field(
-        "own", description="class weights of the target's terms: by each term's own labels, the source's, or none"
     )
     human_weight: float = Field(5.0, ge=0, description="weight of people's term, averaged over the answered pixels")
     human_loss: Literal["ce", "gce", "forward", "annotators"] = Field(

@@ -63,9 +63,14 @@ class Progress:
     people: int
 
     @property
+    def left(self) -> int:
+        """How many questions still need an answer: one person alone cannot give second opinions."""
+        return max(0, self.questions - (self.settled if self.people > 1 else self.answered))
+
+    @property
     def complete(self) -> bool:
-        """Whether nothing is left to ask: one person alone cannot give second opinions."""
-        return self.questions <= (self.settled if self.people > 1 else self.answered)
+        """Whether nothing is left to ask."""
+        return not self.left
 
 
 class Store:

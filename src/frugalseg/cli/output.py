@@ -51,6 +51,9 @@ def show_stage(result: "StageResult", as_json: bool, *parts: str | Table, next_c
     found |= {"next": next_command} if next_command and not dry else {}
     if dry:
         head = f"{result.name} would run:"
+    elif result.left:
+        questions = "1 question still needs" if result.left == 1 else f"{result.left} questions still need"
+        head = f"{result.name} not done: {questions} an answer. Those given are kept: {result.folder}"
     elif result.done_before:
         head = f"{result.name} had been done before: {result.folder}"
     else:

@@ -29,7 +29,7 @@ def chosen_words(shown: ChosenImages) -> str:
     )
     last = max(one.rank for one in shown.chosen)
     if last == len(shown.chosen):
-        return f"{told} These are the highest scores."
+        return f"{told} These are the highest scores of those not labelled before."
     return f"{told} The least wanted of them is number {whole(last)} by score: others were too near to one before them."
 
 

@@ -28,6 +28,11 @@ class Means(NamedTuple):
     vectors: Tensor
     present: Tensor
 
+    @property
+    def zeros_for_absent(self) -> "Means":
+        """The same with every class present, absent ones as zeros (MADA's public code)."""
+        return Means(self.vectors, torch.ones_like(self.present))
+
 
 def image_vectors(
     network: Network, outputs: Outputs, labels_NHW: Tensor, least_px: int = LEAST_PX, right_only: bool = False

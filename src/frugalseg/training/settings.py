@@ -53,3 +53,17 @@ class TrainConfig(AugmentConfig):
     def input_hw(self) -> tuple[int, int]:
         """Height and width of the network's input."""
         return self.height, self.width
+
+
+class AnsweredConfig(TrainConfig):
+    """What methods that learn from people's answers on target frames have in common."""
+
+    lr: float = Field(2e-3, gt=0, description="learning rate of the encoder")
+    zoom_min: float = Field(0.8, gt=0, description="smallest zoom into a frame; below 1 shows IGNORE around it")
+    target_zoom_min: float = Field(0.8, gt=0, description="smallest zoom into a target frame")
+    zoom_max: float = Field(1.5, gt=0, description="largest zoom into a frame")
+    color_jitter: float = Field(0.3, ge=0, lt=1, description="brightness, contrast, saturation: factor within 1 ± this")
+    hue_jitter: float = Field(0.03, ge=0, le=0.5, description="hue: turns of the colour wheel, ± this")
+    target_class_weights: Literal["own", "source", "none"] = Field(
+        "own", description="class weights of the target's terms: by each term's own labels, the source's, or none"
+    )

@@ -10,6 +10,7 @@ the frames, both at m1 (figure 4a, table 5); V, target anchors, at m4 (figure 4b
 """
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,7 +37,7 @@ from frugalseg.workflow.stage import Options, StageResult
 STAGE, METHOD, WARM_UP = "bench-mada", "mada", "adaptsegnet"
 PAPER_WARM_UP = ("discriminator=mada", "adv_weight=0.01")  # section 4.2
 PSEUDO = ("unlabelled=pseudo",)  # M(4), whatever the project's own settings of mada are
-STRATEGY, PERCENT, ANCHORS = "multi_anchor", "5", "10"  # section 4
+STRATEGY, PERCENT = "multi_anchor", "5"  # section 4
 ANCHOR_COUNTS = ("1", "2", "5", "10", "20", "50", "100")  # figure 4 shows 1 to 100
 SWEEPS = {"K": ANCHOR_COUNTS, "V": ANCHOR_COUNTS, "budget": ("1", "2", "5", "10", "20"), "selector": ()}
 SUMMED_UP = "labels, by budget"  # the curve of table 5
@@ -69,8 +70,10 @@ def mada(project: Project, bench: BenchOptions, options: Options) -> StageResult
     return plan.result(carry_out(project, bench, plan.jobs, options), options)
 
 
-def read_sweeps(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Return the values of each sweep that `--grid` names: `K` all of the paper's, `K=5` one.
+def read_sweeps(texts: tuple[str, ...], images: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """Return the values of each sweep that `--grid` names: `K` all of the paper's that there can be, `K=5` one.
+
+    `images` says how many images there are to make anchors of: the source's for K, the target's for V.
 
     Raises:
         ConfigError: no such sweep, or a value that it cannot have.
@@ -88,12 +91,15 @@ def read_sweeps(texts: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
                 f"--grid {text}: expected {', '.join(known)}, each alone or with a value, e.g. K=5,budget=2"
                 + (f"; a value of {name} is {values}." if name in known else ".")
             )
-        found.setdefault(name, {}).update(dict.fromkeys((value,) if given else known[name]))
+        if given and int(value if name in images else 0) > images.get(name, 0):
+            raise ConfigError(f"--grid {text}: more anchors than the {images[name]} images that they are made of.")
+        every = [one for one in known[name] if name not in images or int(one) <= images[name]]
+        found.setdefault(name, {}).update(dict.fromkeys((value,) if given else every))
     return {name: tuple(values) for name, values in found.items()}
 
 
-def rows_of(strategy: str, sweeps: dict[str, tuple[str, ...]]) -> dict[str, Row]:
-    """Return the paper's rows and those of the sweeps, by name."""
+def rows_of(strategy: str, sweeps: Mapping[str, tuple[str, ...]], anchors: Mapping[str, str]) -> dict[str, Row]:
+    """Return the paper's rows and those of the sweeps, by name; `anchors` are the K and V of the paper's rows."""
     ask = Ask(strategy, f"{PERCENT}%images")
     fine_tuned = ("unlabelled=none", "align_weight=0.0")
     m1 = Row("m0", f"cross entropy on {PERCENT} % of the frames, chosen by {strategy}", ask, fine_tuned, SUMMED_UP)
@@ -116,10 +122,10 @@ def rows_of(strategy: str, sweeps: dict[str, tuple[str, ...]]) -> dict[str, Row]
     rows["m4_teacher"] = replace(
         rows["m1_teacher"], over="m4", summary="m4 with a mean teacher's labels", settings=("unlabelled=mean_teacher",)
     )
-    return {**rows, **_swept(rows, sweeps)}
+    return {**rows, **_swept(rows, sweeps, anchors)}
 
 
-def _swept(rows: dict[str, Row], sweeps: dict[str, tuple[str, ...]]) -> dict[str, Row]:
+def _swept(rows: dict[str, Row], sweeps: Mapping[str, tuple[str, ...]], anchors: Mapping[str, str]) -> dict[str, Row]:
     """Return the rows of the sweeps; a value that a row of the paper has already is not run again."""
     found, m1 = dict[str, Row](), rows["m1"]
     for value in sweeps.get("budget", ()):
@@ -127,7 +133,7 @@ def _swept(rows: dict[str, Row], sweeps: dict[str, tuple[str, ...]]) -> dict[str
             ask = replace(m1.ask, budget=f"{value}%images")
             found[f"m1_{value}%"] = replace(m1, over="m1", summary=f"m1 with {value} % of the frames", ask=ask)
     for value in sweeps.get("K", ()):
-        if value != ANCHORS:
+        if value != anchors.get("K"):
             ask = replace(m1.ask, overrides=(f"anchors={value}",))
             row = replace(m1, over="m1", summary=f"m1 with K = {value} source anchors", ask=ask, series="K")
             found[f"m1_K{value}"] = row
@@ -138,7 +144,7 @@ def _swept(rows: dict[str, Row], sweeps: dict[str, tuple[str, ...]]) -> dict[str
                 m1, over="m1", summary=f"m1, frames chosen by {value}", ask=ask, series=value
             )
     for value in sweeps.get("V", ()):
-        if value != ANCHORS:
+        if value != anchors.get("V"):
             row = replace(rows["m4"], over="m4", summary=f"m4 with V = {value} target anchors", series="V")
             found[f"m4_V{value}"] = replace(row, settings=(*PSEUDO, f"anchors={value}"))
     return found
@@ -153,6 +159,25 @@ def even_steps(project: Project, given: tuple[str, ...], own: tuple[str, ...], s
     return (*own, f"steps={max(1, (steps or full.repeats * full.steps) // config.repeats)}")
 
 
+def require_parts(config: Any) -> None:
+    """Make sure that M(2), M(3) and M(4) each add something.
+
+    Raises:
+        ConfigError: a setting of mada makes one of them the row before it.
+    """
+    same = {
+        "align_weight = 0 leaves no soft alignment for m2, m3 and m4 to add": not config.align_weight,
+        "anchor_ema = 1 keeps the anchors of m3 and m4 where m2's are": config.anchor_ema == 1,
+        "pseudo_weight = 0 leaves no pseudo-labels for m4 to add": not config.pseudo_weight,
+    }
+    if found := [meaning for meaning, holds in same.items() if holds]:
+        raise ConfigError(f"mada's settings (settings/mada.toml, or --set): {'; '.join(found)}. Change them.")
+
+
+def _images(project: Project) -> dict[str, int]:
+    return {"K": len(project.manifest("source")), "V": len(project.manifest("target"))}
+
+
 class _Plan:
     """What is run, with which settings, and how it is put together."""
 
@@ -163,12 +188,22 @@ class _Plan:
             raise ConfigError(f"--methods {', '.join(asking)}: one method warms up the network that asks.")
         self._asking = asking[0]
         self._warm_up = PAPER_WARM_UP if self._asking == WARM_UP else ()
-        own = project.settings.strategy
-        self._rows = rows_of(own if own in catalog.IMAGE_SELECTORS else STRATEGY, read_sweeps(bench.grid))
         whole = self._config(METHOD, PSEUDO)
-        if not getattr(whole, "align_weight", 0):
-            raise ConfigError("settings/mada.toml: align_weight = 0 leaves no soft alignment for m2, m3 and m4 to add.")
+        require_parts(whole)
+        self._rows = self._rows_with(read_sweeps(bench.grid, _images(project)), whole)
         self._steps = bench.steps or whole.repeats * whole.steps
+
+    def _rows_with(self, sweeps: Mapping[str, tuple[str, ...]], whole: TrainConfig) -> dict[str, Row]:
+        own = self._project.settings.strategy
+        strategy = own if own in catalog.IMAGE_SELECTORS else STRATEGY
+        selector = self._project.stage_config("selector", strategy, None, [])
+        made = {"K": getattr(selector, "anchors", None), "V": getattr(whole, "anchors", None)}
+        if "K" in sweeps and made["K"] is None:
+            raise ConfigError(
+                f"--grid K: the project asks by {strategy}, which has no anchors. Give it another strategy "
+                f"(project.toml: strategy = {STRATEGY}), or sweep something else."
+            )
+        return rows_of(strategy, sweeps, {name: str(count) for name, count in made.items() if count})
 
     def _config(self, method: str, more: tuple[str, ...]) -> TrainConfig:
         overrides = [*self._bench.settings, *more]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from frugalseg.acquisition.images import RankedImage
+from frugalseg.acquisition.images import RankedImage, rank_of
 from frugalseg.core.errors import FrugalsegError
 from frugalseg.core.runs import RunInfo
 from frugalseg.core.table import read_records
@@ -40,7 +40,8 @@ def image_exhibits(project: Project, runs: list[RunInfo]) -> ImageExhibits:
 
 
 def _read(project: Project, run: RunInfo) -> ImageExhibits:
-    ranked = sorted(read_records(run.folder / IMAGES, RankedImage), key=lambda row: (-row.score, row.key))
+    rows = list(read_records(run.folder / IMAGES, RankedImage))
+    ranked = sorted((row for row in rows if not row.asked), key=lambda row: rank_of(row.key, row.score))
     chosen = tuple(
         ChosenImage(row.key, row.score, rank, row.anchor) for rank, row in enumerate(ranked, 1) if row.chosen
     )
@@ -55,6 +56,6 @@ def _read(project: Project, run: RunInfo) -> ImageExhibits:
         except FrugalsegError as error:
             left_out.append((f"Frame {key}", str(error)))
     drawn = VectorMap.load(run.folder / MAP) if (run.folder / MAP).is_file() else None
-    scores_N = np.array([row.score for row in ranked])
+    scores_N = np.array([row.score for row in rows])
     shown = ChosenImages(run.folder.name, selection_strategy(run), chosen, scores_N, images, drawn)
     return ImageExhibits(shown, tuple(left_out))

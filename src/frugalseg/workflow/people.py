@@ -78,7 +78,7 @@ def waiting(project: Project, selection: Path, store: Store, known: Selection) -
     """Say how far people have come with a selection."""
     progress = store.progress(known)
     found = {"questions": progress.questions, "answered": progress.answered, "waiting": str(selection)}
-    return StageResult("label", project.folder / STORE, found)
+    return StageResult("label", project.folder / STORE, found, left=progress.left)
 
 
 def export(project: Project, selection: Path, store: Store, options: Options) -> StageResult:

@@ -96,7 +96,7 @@ def _select(
     queries, table, opinion = selector.finish(source)
     write_records(folder / QUESTIONS, queries, Query)
     write_records(folder / IMAGES, table, RankedImage)
-    _keep_map(folder, source, opinion, queries)
+    _keep_map(folder, opinion, queries)
     return {
         "questions": len(queries),
         "frames": len(queries),
@@ -104,6 +104,7 @@ def _select(
         "mean_entropy": float(np.mean(entropies)),
         "mean_score": float(np.mean(opinion.score_N)),
         "mean_score_chosen": float(np.mean([query.score for query in queries])),
+        **({} if opinion.anchors is None else {"anchors": len(opinion.anchors)}),
     }
 
 
@@ -114,11 +115,11 @@ def _source_vectors(asking: Asking, scorer: ImageScorer, options: Options) -> Im
     return scorer.source(manifest, ImageCache(0).read, truth, asking.config.right_only, say)
 
 
-def _keep_map(folder: Path, source: ImageVectors | None, opinion: Opinion, queries: list[Query]) -> None:
-    if source is None or opinion.anchors is None or opinion.vectors is None or opinion.anchor_N is None:
+def _keep_map(folder: Path, opinion: Opinion, queries: list[Query]) -> None:
+    if opinion.source is None or opinion.anchors is None or opinion.vectors is None or opinion.anchor_N is None:
         return
     chosen = [query.key for query in queries]
-    draw_map(source, opinion.vectors, opinion.anchors, opinion.anchor_N, chosen).save(folder / MAP)
+    draw_map(opinion.source, opinion.vectors, opinion.anchors, opinion.anchor_N, chosen).save(folder / MAP)
 
 
 def _progress(what: str, frames: int, options: Options) -> Callable[[int], None]:

@@ -34,13 +34,15 @@ class Options:
 class StageResult:
     """A finished stage: its folder, what it found, and whether it had been done before.
 
-    After a dry run `folder` is None and `found` says what would have been done.
+    After a dry run `folder` is None and `found` says what would have been done. Of a stage that still waits for people,
+    `left` of their answers, `folder` is where what they said so far is kept.
     """
 
     name: str
     folder: Path | None
     found: dict[str, Any] = field(default_factory=dict)
     done_before: bool = False
+    left: int = 0
 
     @property
     def where(self) -> Path:

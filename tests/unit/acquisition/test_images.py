@@ -27,7 +27,7 @@ def line(values, drives=None, asked=()):
         ImageView(
             f"f{n:03}",
             0.5,
-            "" if drives is None else drives[n],
+            "one drive" if drives is None else drives[n],
             n,
             n in asked,
             np.array([[value]], np.float32),
@@ -105,6 +105,12 @@ def test_another_drives_frames_are_no_neighbours():
     assert place_N.tolist() == [0, 1, 0, 1] and drive_N.tolist() == [1, 1, 0, 0]
 
 
+def test_frames_of_no_drive_have_no_neighbours():
+    views = line([9, 10, 8, 1], drives=[""] * 4)
+    assert keys(MultiAnchorConfig(anchors=1, gap_frames=3), views, 3, vectors([0])) == [0, 1, 2]
+    assert places(views)[0].tolist() == [0] * 4 and len(set(places(views)[1].tolist())) == 4
+
+
 def test_frames_that_look_alike_are_passed_over():
     views = line([10, 10.1, 10.2, 5, 5.1, -3])
     assert keys(MultiAnchorConfig(anchors=1), views, 3, vectors([0])) == [0, 1, 2]
@@ -131,7 +137,9 @@ def test_absent_classes_as_zeros_is_an_option():
     source = ImageVectors(("s",), np.array([[[1], [6]]], np.float32), np.ones((1, 2), bool))
     views = [ImageView("a", 0.5, vectors_CF=means[0], present_C=np.array([True, False]))]
     assert MultiAnchor(MultiAnchorConfig()).judge(views, 1, 0, source).score_N.tolist() == [0]
-    assert MultiAnchor(MultiAnchorConfig(paper_zeros=True)).judge(views, 1, 0, source).score_N.tolist() == [18]
+    opinion = MultiAnchor(MultiAnchorConfig(paper_zeros=True)).judge(views, 1, 0, source)
+    assert opinion.score_N.tolist() == [18]
+    assert opinion.source is not None and opinion.source.present_NC.all()  # the map is drawn of what was compared
 
 
 def test_diverse_images_is_multi_anchor_with_spacing():

@@ -109,6 +109,15 @@ def test_a_mean_teacher_may_take_the_place_of_fixed_labels(make: Any, tmp_path: 
     assert not (tmp_path / SEMI_SUPERVISED / "labels").exists() and not (tmp_path / SEMI_SUPERVISED / ANCHORS).exists()
 
 
+def test_absent_classes_may_count_as_zeros_in_anchors_and_alignment(make: Any, tmp_path: Path) -> None:
+    apart, batch = ready(make(), tmp_path / "apart")
+    zeros, _ = ready(make(paper_zeros=True), tmp_path / "zeros")
+    assert zeros._anchors.present.all() and not apart._anchors.present.all()
+    target = zeros._learner.forward(batch.target_images, "target")
+    seen, there = zeros._class_means(target, batch), apart._class_means(target, batch)
+    assert seen.present.all() and not there.present.all() and (seen.vectors[~there.present] == 0).all()
+
+
 def test_without_a_source_the_target_teaches_alone(make: Any, city: DomainData, tmp_path: Path) -> None:
     run(make(replace(city, source=None, pixels_C=None)), tmp_path)
     assert losses(tmp_path)[SEMI_SUPERVISED] == {"selected", "alignment", "pseudo"}

@@ -81,6 +81,14 @@ def test_printable_escapes_what_steers_a_terminal_or_cannot_be_encoded() -> None
         (StageResult("label", Path("runs/0004"), {"answers": 3}), "label done: runs/0004"),
         (StageResult("label", Path("runs/0004"), {"answers": 3}, True), "label had been done before: runs/0004"),
         (StageResult("label", None, {"answers": 3}), "label would run:"),
+        (
+            StageResult("label", Path("answers.db"), {"answers": 3}, left=1),
+            "label not done: 1 question still needs an answer. Those given are kept: answers.db",
+        ),
+        (
+            StageResult("label", Path("answers.db"), {"answers": 3}, left=20),
+            "label not done: 20 questions still need an answer. Those given are kept: answers.db",
+        ),
     ],
 )
 def test_a_stage_says_where_it_is_and_what_comes_next(result: StageResult, head: str, capsys) -> None:
@@ -91,6 +99,6 @@ def test_a_stage_says_where_it_is_and_what_comes_next(result: StageResult, head:
     show_stage(result, True, next_command="frugalseg report city")
     found = json.loads(capsys.readouterr().out)
     assert found["stage"] == "label"
-    assert found["folder"] == (None if dry else "runs/0004")
+    assert found["folder"] == (None if dry else str(result.folder))
     assert (found["dry_run"], found["done_before"], found["answers"]) == (dry, result.done_before, 3)
     assert ("next" in found) != dry

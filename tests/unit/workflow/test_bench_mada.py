@@ -19,6 +19,7 @@ from frugalseg.workflow.stage import Options
 
 SIZE_HW = (32, 48)
 QUIET, DRY = Options(quiet=True), Options(dry_run=True, quiet=True)
+TEN, MANY = {"K": "10", "V": "10"}, {"K": 999, "V": 999}
 LADDER = ("m1", "m2", "m3", "m4", "m1_teacher", "mu", "m4_teacher")
 TINY = {  # settings/NAME.toml
     "source_only": "steps = 1\n",
@@ -65,7 +66,7 @@ def compared(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_the_rows_are_the_papers_ablation() -> None:
-    rows = rows_of("multi_anchor", {})
+    rows = rows_of("multi_anchor", {}, TEN)
     assert tuple(rows) == LADDER
     assert [rows[name].over for name in ("m1", "m2", "m3", "m4", "mu")] == ["m0", "m1", "m2", "m3", "m1"]
     assert {rows[name].ask for name in LADDER if name != "mu"} == {Ask("multi_anchor", "5%images")}
@@ -73,11 +74,11 @@ def test_the_rows_are_the_papers_ablation() -> None:
 
 
 def test_sweeps_change_one_thing_each_and_repeat_no_row_of_the_ablation() -> None:
-    assert read_sweeps(()) == {}
-    sweeps = read_sweeps(("K=5", "K=10", "V", "budget", "selector"))
+    assert read_sweeps((), MANY) == {}
+    sweeps = read_sweeps(("K=5", "K=10", "V", "budget", "selector"), MANY)
     assert sweeps["K"] == ("5", "10") and sweeps["V"] == ("1", "2", "5", "10", "20", "50", "100")
     assert sweeps["selector"] == IMAGE_SELECTORS
-    rows = rows_of("multi_anchor", sweeps)
+    rows = rows_of("multi_anchor", sweeps, TEN)
     swept = [name for name in rows if name not in LADDER]
     assert swept == [
         "m1_1%", "m1_2%", "m1_10%", "m1_20%", "m1_K5",
@@ -100,12 +101,51 @@ def test_sweeps_change_one_thing_each_and_repeat_no_row_of_the_ablation() -> Non
         ("K=0", "a value of K is a whole number from 1 on"),
         ("V=2.5", "a value of V"),
         ("budget=101", "a value of budget"),
+        ("K=50", "more anchors than the 34 images"),
         ("selector=margin", "a value of selector is one of random_images"),
     ],
 )
 def test_what_is_no_sweep_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        read_sweeps((text,))
+        read_sweeps((text,), {"K": 34, "V": 305})
+
+
+def test_a_sweep_has_no_more_anchors_than_there_are_images() -> None:
+    sweeps = read_sweeps(("K", "V=200"), {"K": 34, "V": 305})
+    assert sweeps == {"K": ("1", "2", "5", "10", "20"), "V": ("200",)}
+
+
+def test_a_value_that_the_papers_rows_have_is_not_run_again() -> None:
+    sweeps = read_sweeps(("K", "V"), MANY)
+    rows = rows_of("multi_anchor", sweeps, {"K": "5", "V": "20"})
+    assert {"m1_K10", "m4_V10"} <= rows.keys() and not {"m1_K5", "m4_V20"} & rows.keys()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("align_weight=0", "align_weight = 0 leaves no soft alignment for m2"),
+        ("anchor_ema=1", "anchor_ema = 1 keeps the anchors of m3"),
+        ("pseudo_weight=0", "pseudo_weight = 0 leaves no pseudo-labels for m4"),
+    ],
+)
+def test_settings_that_make_two_rows_one_are_refused(project: Project, setting: str, message: str) -> None:
+    name, value = setting.split("=")
+    path = project.folder / "settings" / "mada.toml"
+    path.parent.mkdir(exist_ok=True)
+    before = path.read_text() if path.is_file() else ""
+    path.write_text(f"{before}{name} = {value}.0\n")
+    try:
+        with pytest.raises(ConfigError, match=message):
+            mada(project, BenchOptions(seeds=(0,), allow_few=True), DRY)
+    finally:
+        path.write_text(before)
+
+
+def test_anchors_of_a_strategy_without_any_are_no_sweep(data: Path, tmp_path: Path) -> None:
+    project = project_of(data, tmp_path / "project", strategy="entropy_images")
+    with pytest.raises(ConfigError, match="--grid K: the project asks by entropy_images, which has no anchors"):
+        mada(project, BenchOptions(grid=("K",)), DRY)
 
 
 def test_all_rows_take_the_same_number_of_steps(project: Project) -> None:
@@ -175,6 +215,6 @@ def test_every_row_learns_from_its_frames_in_its_own_way(compared: Project, caps
 @pytest.mark.slow
 def test_from_the_command_line_it_says_what_it_would_do(project: Project, capsys) -> None:
     arguments = ["bench", "mada", str(project.folder), "--allow-few", "--seeds", "0", "--json", "--quiet", "--dry-run"]
-    assert run([*arguments, "--grid", "K=5,budget"]) == 0
+    assert run([*arguments, "--grid", "K=1,budget"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert {"m1_K5", "m1_1%", "m1_20%"} <= told["rows"].keys() and told["rows"]["m1_20%"]["budget"] == "20%images"
+    assert {"m1_K1", "m1_1%", "m1_20%"} <= told["rows"].keys() and told["rows"]["m1_20%"]["budget"] == "20%images"

@@ -118,9 +118,8 @@ def test_answers_become_a_stage_and_the_same_answers_the_same_one(project, selec
     held = store.lease(known, ann, 8)
     for entry, verdict in zip(held[:3], ("class", "ambiguous", "skip"), strict=True):
         say(store, known, ann, entry, verdict)
-    assert waiting(project, selection, store, known).found == {
-        "questions": 6, "answered": 2, "waiting": str(selection)
-    }  # fmt: skip
+    so_far = waiting(project, selection, store, known)
+    assert so_far.found == {"questions": 6, "answered": 2, "waiting": str(selection)} and so_far.left == 4
     found = export(project, selection, store, QUIET)
     assert (found.found["answers"], found.found["human_seconds"], found.found["each_s"]) == (3, 7.5, 2.5)
     assert found.found["verdicts"] == {"ambiguous": 1, "class": 1}

@@ -14,6 +14,7 @@ from frugalseg.core.table import read_records
 from frugalseg.data.batches import ImageCache
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.quarantine import write_quarantine
+from frugalseg.evaluation.chosen_images import chosen_words
 from frugalseg.evaluation.vector_map import VectorMap
 from frugalseg.models.store import load_model
 from frugalseg.training.losses import entropy_NHW
@@ -153,6 +154,24 @@ def test_the_map_shows_both_domains_the_anchors_and_what_was_chosen(untrained: M
     table = {row.key: row.anchor for row in read_records(done.where / IMAGES, RankedImage)}
     assert dict(zip(found.keys, found.anchor_T.tolist(), strict=True)) == table
     assert 0 < found.explained <= 1
+
+
+def test_what_it_found_says_how_many_anchors_there_are(untrained: Make) -> None:
+    project = untrained(frames=6)
+    many = Options(overrides=("anchors=50",), quiet=True)
+    assert select(project, "multi_anchor", "2images", None, many).found["anchors"] == 4  # source frames
+    assert "anchors" not in select(project, "entropy_images", "2images", None, QUIET).found
+
+
+def test_in_a_later_round_ranks_are_those_of_the_frames_that_could_be_asked(untrained: Make) -> None:
+    project = untrained(frames=6)
+    answer(project, select(project, "entropy_images", "2images", None, QUIET))
+    second = select(project, "entropy_images", "2images", None, QUIET)
+    table = list(read_records(second.where / IMAGES, RankedImage))
+    assert sum(row.asked for row in table) == 2 and not any(row.asked and row.chosen for row in table)
+    shown = image_exhibits(project, project.list())
+    assert shown.chosen is not None and [one.rank for one in shown.chosen.chosen] == [1, 2]
+    assert "These are the highest scores of those not labelled before." in chosen_words(shown.chosen)
 
 
 def test_dry_run_says_what_it_would_cost(untrained: Make) -> None:

@@ -2,19 +2,25 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from frugalseg.annotation.exchange.folder import FolderFormat
 from frugalseg.cli.main import run
 from frugalseg.core.classes import ClassSet
-from frugalseg.core.codec import read_label_png
+from frugalseg.core.codec import read_image, read_label_png
 from frugalseg.core.errors import ConfigError, DataError, DataProblems, ReaderError, StageOrderError
 from frugalseg.core.records import Answer, Provenance, Query, Verdict
+from frugalseg.core.spec import Spec
 from frugalseg.core.table import read_records
 from frugalseg.data.labels import LabelReader
+from frugalseg.data.readers import video
+from frugalseg.data.toycity import CLASSES
 from frugalseg.workflow.label import label
 from frugalseg.workflow.people import open_store, prepare
 from frugalseg.workflow.project import ANSWERS, LEDGER, PARTIAL, QUESTIONS, Project
@@ -159,13 +165,21 @@ def test_a_table_of_minutes_that_is_none_is_refused(asked, tmp_path: Path) -> No
 def test_an_image_that_changed_since_it_was_listed_is_not_handed_out(asked, tmp_path: Path) -> None:
     project, _, keys = asked
     frames = project.manifest("target").by_key
-    from dataclasses import replace
-
-    from frugalseg.annotation.exchange.folder import FolderFormat
-
     changed = replace(frames[keys[0]], sha256="0" * 64)
     with pytest.raises(DataError, match="changed since it was listed"):
         FolderFormat().write(tmp_path / "out", [changed], project.classes)
+
+
+def test_of_a_video_the_frame_alone_is_handed_out(videos: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "drive.mp4"
+    videos.write(path)
+    frames = video.read(Spec("video", str(path), {})).frames
+    FolderFormat().write(tmp_path / "out", frames[5:7], CLASSES)
+    written = sorted(file for file in (tmp_path / "out" / "images").rglob("*") if file.is_file())
+    assert [file.suffix for file in written] == [".png"] * 2
+    assert [videos.number_of(read_image(file)) for file in written] == [5, 6]
+    with pytest.raises(DataError, match="changed since it was listed"):
+        FolderFormat().write(tmp_path / "other", [replace(frames[0], sha256="0" * 64)], CLASSES)
 
 
 def test_points_go_to_the_page_and_images_do_not(untrained, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """folder: the chosen frames as image files, and label files of the same names back, whatever tool drew them.
 
-    FOLDER/images/KEY.png    a copy of each frame's file
+    FOLDER/images/KEY.png    a copy of each frame's file; of a video, the frame alone
     FOLDER/classes.toml      what the numbers in a label mean; 255 is no class
     FOLDER/minutes.csv       key, minutes: how long people took for each frame
     FOLDER/labels/KEY.png    what comes back; frames that are not there yet may follow with a later import
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE, ClassSet
+from frugalseg.core.codec import write_picture_png
 from frugalseg.core.errors import DataError, DataProblems, ImageFileError, MissingPairError, ReaderError
 from frugalseg.core.files import read_regular, write_atomic
 from frugalseg.core.records import Frame, Manifest
@@ -27,6 +28,7 @@ from frugalseg.data.diagnose import as_error, diagnose
 from frugalseg.data.facts import FrameFacts, Inspector
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.listing import LABEL_SUFFIXES, list_files
+from frugalseg.data.pixels import read_frame
 from frugalseg.data.workers import each
 
 IMAGES, LABELS, CLASSES, MINUTES = "images", "labels", "classes.toml", "minutes.csv"
@@ -66,12 +68,7 @@ class FolderFormat:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise DataError(f"{folder}: there is something here already. Choose an empty or a new folder.")
         for frame in frames:
-            content = read_regular(Path(frame.image))
-            if frame.sha256 and hashlib.sha256(content).hexdigest() != frame.sha256:
-                raise ImageFileError(f"{frame.image}: changed since it was listed. Run `frugalseg init` again.")
-            path = folder / IMAGES / f"{frame.key}{Path(frame.image).suffix}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, content)
+            write_image(folder / IMAGES, frame)
         (folder / LABELS).mkdir(parents=True, exist_ok=True)
         write_atomic(folder / CLASSES, numbered(classes).to_toml().encode())
         table = io.StringIO(newline="")
@@ -122,6 +119,23 @@ class FolderFormat:
         if problems:
             raise DataProblems(problems, str(folder))
         return Returned(found, classes, seconds, missing)
+
+
+def write_image(folder: Path, frame: Frame) -> None:
+    """Write a frame under its key: its file as it is, or the one picture of its video.
+
+    Raises:
+        DataError: the image is missing, damaged, or not the one that was listed.
+    """
+    path = folder / f"{frame.key}{'.png' if frame.pts is not None else Path(frame.image).suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if frame.pts is not None:
+        write_picture_png(path, read_frame(frame))
+        return
+    content = read_regular(Path(frame.image))
+    if frame.sha256 and hashlib.sha256(content).hexdigest() != frame.sha256:
+        raise ImageFileError(f"{frame.image}: changed since it was listed. Run `frugalseg init` again.")
+    write_atomic(path, content)
 
 
 def _damage(labels: Manifest, project: ClassSet) -> list[DataError]:
