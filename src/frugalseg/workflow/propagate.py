@@ -1,9 +1,7 @@
 """`propagate`: labels of a few frames of a video spread to the others, with confidence and where each comes from."""
 
-import csv
 import fcntl
 import hashlib
-import io
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,16 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from frugalseg.core.artifact import content_hash
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.config import load_config
 from frugalseg.core.errors import ArtifactError, ConfigError, DataError, StageOrderError
-from frugalseg.core.files import file_hash, write_atomic
+from frugalseg.core.files import file_hash
 from frugalseg.core.records import Manifest
 from frugalseg.data.manifest import write_manifest
-from frugalseg.data.sequences import BEGINS, Run
 from frugalseg.workflow.project import MODEL, PARTIAL, UNLISTED, Project, read_spec
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_files import read_rows
@@ -32,7 +27,6 @@ from frugalseg.workflow.propagate_plan import (
     FRAMES,
     PLAN,
     PROVENANCE,
-    TABLE,
     VIDEO,
     LabelSource,
     Plan,
@@ -40,12 +34,11 @@ from frugalseg.workflow.propagate_plan import (
 )
 from frugalseg.workflow.propagate_prepare import calibrate, learn_refiner
 from frugalseg.workflow.propagate_run import has_refiner, motion_folder, open_tools
+from frugalseg.workflow.propagate_summary import made_of, summary
 from frugalseg.workflow.propagate_unseen import read_unseen, unseen_for
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 FLOWS, LOCK = "flows", ".lock"
-COLUMNS = ("key", "before", "before_k", "after", "after_k", "known", "confidence", "accepted", "points")
-NEXT = 5  # frames that it would help most to label, as named at the end
 
 
 def propagate_project(
@@ -171,8 +164,8 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
         texts = [f"{runs[number].frames[0].key} …: {why}" for number, why in failed.items()]
         raise DataError(f"{len(failed)} of {len(numbers)} stretches failed:\n  " + "\n  ".join(texts))
     rate = (_count(folder, numbers) - done_before) / max(1e-9, time.monotonic() - spread_s)
-    made = _made(folder, numbers)
-    found = _summary(folder, manifest, runs, numbers, made, labelled, options)
+    made = made_of(folder, numbers)
+    found = summary(folder, manifest, runs, numbers, made, labelled, config.reach, options)
     write_spread_page(folder, manifest, plan, runs, made, found)
     return {**found, "frames_per_s": round(rate, 2), "seconds": round(time.monotonic() - began_s, 1)}
 
@@ -220,64 +213,6 @@ def _begin(folder: Path, manifest: Manifest, plan: Plan) -> None:
 
 def _count(folder: Path, numbers: Sequence[int]) -> int:
     return sum("key" in row for number in numbers for row in read_rows(folder, number))
-
-
-def _made(folder: Path, numbers: Sequence[int]) -> list[dict[str, Any]]:
-    """Return a row a frame that got a label, of whole frames and of points together."""
-    by_key: dict[str, dict[str, Any]] = {}
-    for number in numbers:
-        for row in read_rows(folder, number):
-            if "key" in row:
-                by_key[row["key"]] = by_key.get(row["key"], {}) | row
-    return list(by_key.values())
-
-
-def _summary(
-    folder: Path,
-    manifest: Manifest,
-    runs: Sequence[Run],
-    numbers: Sequence[int],
-    made: Sequence[dict[str, Any]],
-    labelled: set[str],
-    options: Options,
-) -> dict[str, Any]:
-    """Write frames.csv and return what is said at the end."""
-    rows = [row for number in numbers for row in read_rows(folder, number)]
-    breaks = {row["break"]: row["reason"] for row in rows if "break" in row}
-    breaks |= {run.frames[0].key: run.before for run in runs if run.before != BEGINS}
-    left_out = [f"{one.path}: {one.reason}" for one in manifest.refused]
-    for text in left_out:
-        options.say(f"left out: {text}")
-    for key, reason in breaks.items():
-        options.say(f"{key}: a new track begins: {reason}")
-    buffer = io.StringIO()
-    table = csv.DictWriter(buffer, COLUMNS)
-    table.writeheader()
-    table.writerows(made)
-    write_atomic(folder / TABLE, buffer.getvalue().encode())
-    frames = sum(len(run.frames) for run in runs)
-    whole = [row for row in made if "before" in row or "after" in row]
-    measure = "known" if any(row["confidence"] is None for row in whole) else "confidence"
-    doubted = sorted(whole, key=lambda row: (row[measure], row["key"]))
-    return {
-        "frames": frames,
-        "labelled": len(labelled),
-        "spread": len(made),
-        "unreached": frames - len(labelled | {row["key"] for row in made}),
-        "points": sum(row.get("points", 0) for row in made),
-        "tracks_ended": breaks,
-        "left_out": left_out,
-        "known": _mean(made, "known"),
-        "confidence": _mean(made, "confidence"),
-        "accepted": _mean(made, "accepted"),
-        "label_next": [row["key"] for row in doubted[:NEXT]],
-        "out": str(folder),
-    }
-
-
-def _mean(rows: Sequence[dict[str, Any]], name: str) -> float | None:
-    values = [row[name] for row in rows if row[name] is not None]
-    return float(np.mean(values)) if values else None
 
 
 @contextmanager

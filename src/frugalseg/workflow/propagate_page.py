@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from frugalseg.core.classes import IGNORE
 from frugalseg.core.codec import read_label_png
 from frugalseg.core.errors import DataError
 from frugalseg.core.records import Manifest
@@ -42,9 +43,9 @@ def write_spread_page(
     by_key = {row["key"]: row for row in rows}
     far = [row for row in rows if "before_k" in row or "after_k" in row]  # not those that only points came to
     strip = [_frame(folder, manifest, by_key[key]) for key in _strip(runs, by_key)]
-    doubted = [_frame(folder, manifest, by_key[key]) for key in found["label_next"]]
+    doubted = [_frame(folder, manifest, by_key.get(key, {"key": key})) for key in found["label_next"]]
     lead = "Frame after frame of the longest gap between labelled ones."
-    least = "The frames that are least sure, whose labels would help most."
+    least = "Their labels would help most: much around them is not known, or not sure."
     pictures = [
         Frames("strip", "Frame by frame", lead, [one for one in strip if one]),
         Frames("doubted", "What to label next", least, [one for one in doubted if one]),
@@ -120,7 +121,10 @@ def _strip(runs: Sequence[Run], by_key: Mapping[str, Any]) -> list[str]:
 
 
 def _frame(folder: Path, manifest: Manifest, row: Mapping[str, Any]) -> CarriedFrame | None:
-    """Return a frame with its label, origins and confidence; None where its picture cannot be read any more."""
+    """Return a frame with its label, origins and confidence, empty where none came to it.
+
+    None where its picture cannot be read any more.
+    """
     key, ends = row["key"], []
     for side in ("before", "after"):
         if row.get(side) is not None:
@@ -131,11 +135,12 @@ def _frame(folder: Path, manifest: Manifest, row: Mapping[str, Any]) -> CarriedF
         return None
     maps = {kind: folder / kind / f"{key}.png" for kind in ("labels", "origin", "confidence")}
     confidence = read_label_png(maps["confidence"]) / np.float32(255) if maps["confidence"].is_file() else None
+    reached, nothing_HW = maps["labels"].is_file(), np.zeros(image.shape[:2], np.uint8)
     return CarriedFrame(
         key=key,
         note=", ".join(ends),
         image=image,
-        labels={"label": read_label_png(maps["labels"])},
-        origin_HW=read_label_png(maps["origin"]),
+        labels={"label": read_label_png(maps["labels"]) if reached else nothing_HW + np.uint8(IGNORE)},
+        origin_HW=read_label_png(maps["origin"]) if reached else nothing_HW,
         confidence_01_HW=confidence,
     )

@@ -24,18 +24,19 @@ def follow_run(folder: Path, number: int, plan: Plan, run: Run, source: LabelSou
     if any(DONE in row for row in rows) or not any(map(source.has_points, run.frames)):
         return
     done = {row["key"] for row in rows if "points" in row}
+    whole = {row["key"] for row in rows if "known" in row and "points" not in row}
     spreader = PointSpreader(neighbours, plan.config.part(SpreadConfig))
     with appended(folder, number) as write:
         for event in spreader.run(shots(run.frames, source.points)):
             if isinstance(event, Break):
                 write({"break": event.key, "reason": event.reason})
             elif event.key not in done:
-                write(_lay_over(folder, event))
+                write(_lay_over(folder, event, event.key in whole))
         write({DONE: number})
 
 
-def _lay_over(folder: Path, followed: Followed) -> dict[str, Any]:
-    """Write a frame's points, over its label where it has one already; return its row."""
+def _lay_over(folder: Path, followed: Followed, whole: bool) -> dict[str, Any]:
+    """Write a frame's points, over its label if it has one of a `whole` frame; return its row."""
     key, come_HW = followed.key, followed.label_HW != IGNORE
     found = {
         "labels": followed.label_HW,
@@ -43,7 +44,7 @@ def _lay_over(folder: Path, followed: Followed) -> dict[str, Any]:
         "origin": followed.origin_HW,
         "confidence": np.rint(followed.confidence_HW * 255).astype(np.uint8),
     }
-    if (folder / "labels" / f"{key}.png").is_file():
+    if whole:
         for kind, map_HW in found.items():
             path = folder / kind / f"{key}.png"
             below_HW = read_label_png(path) if path.is_file() else np.full_like(map_HW, 255)  # no confidence: all sure

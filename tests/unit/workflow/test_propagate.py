@@ -93,7 +93,7 @@ def test_every_unlabelled_frame_gets_a_label_with_origin_and_confidence(
     lines = (tmp_path / "out" / "frames.csv").read_text().splitlines()
     assert lines[0] == "key,before,before_k,after,after_k,known,confidence,accepted,points" and len(lines) == 13
     assert lines[1].startswith(f"{key(0, 1)},{key(0, 0)},1,{key(0, 5)},4,")
-    assert set(found["label_next"]) <= {line.partition(",")[0] for line in lines[1:]} and len(found["label_next"]) == 5
+    assert {line.partition(",")[0] for line in lines[1:]} >= set(found["label_next"]) and found["label_next"]
 
 
 def test_the_same_again_does_nothing_and_a_killed_run_ends_with_the_same_files(video: Path, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_the_page_beside_the_labels(video: Path, tmp_path: Path) -> None:
     page = (tmp_path / "out" / "propagate.html").read_text(encoding="utf-8")
     assert "12 frames got a label from 4 labelled ones" in page and "<script" not in page
     assert all(f"<h3>{one}</h3>" in page for one in found["label_next"])
-    assert "What to label next" in page and "doubt" in page and page.count("data:image") >= 4 * 8
+    assert "What to label next" in page and "doubt" in page and page.count("data:image") >= 4 * (4 + len(found["label_next"]))
     rows = list(csv.DictReader((tmp_path / "out" / "frames.csv").read_text().splitlines()))
     near = [float(row["known"]) for row in rows if 1 in (int(row["before_k"] or 9), int(row["after_k"] or 9))]
     assert f"<td>{len(near)}</td><td>{100 * np.mean(near):.1f}</td>" in page.replace("\n", "")
@@ -447,7 +447,8 @@ def test_points_are_followed_and_frames_that_nobody_answered_are_no_labelled_one
     labels = partial(tmp_path / "partial", city, {key(0, 3): "points"})
     found = spread(city, tmp_path / "out", labels=labels)
     assert (found["frames"], found["labelled"], found["spread"], found["unreached"]) == (16, 1, 7, 8)
-    assert found["label_next"] == [] and not (tmp_path / "out" / "confidence.json").exists()
+    assert found["label_next"] and key(0, 3) not in found["label_next"]
+    assert not (tmp_path / "out" / "confidence.json").exists()
     right, total = 0, 0
     for index in set(range(FRAMES)) - {3}:
         label, provenance, confidence, origin = (
@@ -480,6 +481,20 @@ def test_points_lie_over_labels_of_whole_frames_and_a_killed_run_goes_on(city: P
     log.write_text("\n".join(lines[:-3]))  # killed before the last two frames' points were written down
     assert spread(city, tmp_path / "out", "calibration_frames=0", labels=labels)["points"] == found["points"]
     assert all(path.read_bytes() == content for path, content in files.items())
+
+
+def test_a_kill_between_the_files_of_a_frame_that_only_points_came_to(city: Path, tmp_path: Path) -> None:
+    labels = partial(tmp_path / "partial", city, {key(0, 3): "points"})
+    spread(city, tmp_path / "out", labels=labels)
+    files = contents(tmp_path / "out")
+    log = tmp_path / "out" / "frames" / "0.jsonl"
+    lines = log.read_text().splitlines()
+    last = json.loads(lines[-2])["key"]
+    log.write_text("\n".join(lines[:-2]) + "\n")
+    for kind in ("provenance", "origin", "confidence"):  # only labels/ was written
+        (tmp_path / "out" / kind / f"{last}.png").unlink()
+    spread(city, tmp_path / "out", labels=labels)
+    assert contents(tmp_path / "out") == files
 
 
 def test_baselines_the_guess_alone_the_truth_and_a_picture_warped_with_its_label(
