@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from frugalseg.evaluation.carried import CarriedCounts, gain, mean_over
 from frugalseg.evaluation.compare import Interval
 
 ANCHORS = {1: "one labelled frame", 2: "two, one on each side"}
+REFINED = "warp_refine"  # the paper's method, compared with every other row
 LOSSES = 3  # classes named as a method's worst
 SMALL = 0.005  # of IoU: smaller losses are not named
 
@@ -98,6 +100,23 @@ class CarriedData:
             if base
         }
 
+    @cached_property
+    def refined(self) -> dict[tuple[str, str, int], dict[int | None, Interval]]:
+        """MIoU of each warp_refine row minus each other method's with its τ or none, by k (None: the mean over k).
+
+        The keys are both names and the number of labelled frames. Seeds are paired where both have as many; rows of
+        another number of seeds are left out.
+        """
+        found: dict[tuple[str, str, int], dict[int | None, Interval]] = {}
+        for row, other, n in product(self.finished, self.finished, self.anchors):
+            alike = other.name.partition(", ")[2] in ("", row.name.partition(", ")[2])
+            paired = len(other.runs) in (1, len(row.runs))
+            if row.name.startswith(REFINED) and not other.name.startswith(REFINED) and alike and paired:
+                base = other.runs[0] if len(other.runs) == 1 else other.runs
+                ks: list[int | None] = [*other.runs[0].distances(n), None]
+                found[row.name, other.name, n] = {k: gain(base, row.runs, n, None if k is None else (k,)) for k in ks}
+        return found
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes, and Ignore."""
@@ -171,6 +190,17 @@ def gain_rows(data: CarriedData, anchors: int) -> list[list[str]]:
     return table
 
 
+def refined_rows(data: CarriedData, anchors: int) -> list[list[str]]:
+    """Return what warp_refine gains over each other method at each k as text, the header first; none without it."""
+    shown = {f"{row} minus {other}": by_k for (row, other, n), by_k in data.refined.items() if n == anchors}
+    if not shown:
+        return []
+    table = [["methods", *("mean" if k is None else f"k = {k}" for k in next(iter(shown.values())))]]
+    for name, by_k in shown.items():
+        table.append([name, *(f"{wording.points(one.value)} ({wording.signed_span(one)})" for one in by_k.values())])
+    return table
+
+
 def class_rows(data: CarriedData, anchors: int) -> list[list[str]]:
     """Return IoU of each class, averaged over k, as text, the header first."""
     rows = [[row.name, *(wording.percent(float(iou)) for iou in row.class_iou(anchors))] for row in data.finished]
@@ -220,6 +250,11 @@ def _row_json(row: CarriedRow, data: CarriedData) -> dict[str, Any]:
             "sd": number(row.sd(n)),
             "gain": interval_json(data.gains.get((row.name, n))),
             "gain_by_k": {str(k): interval_json(one) for k, one in gained.items()},
+            "gain_over": {
+                other: {"mean" if k is None else str(k): interval_json(one) for k, one in by_k.items()}
+                for (refined, other, frames), by_k in data.refined.items()
+                if (refined, frames) == (row.name, n)
+            },
             "class_iou": dict(zip(data.class_names, map(number, row.class_iou(n).tolist()), strict=True)),
         }
     pixels, right = np.sum([run.origins for run in row.runs], axis=0).tolist()
@@ -235,7 +270,10 @@ def carried_markdown(data: CarriedData) -> str:
     for n in data.anchors:
         lines += [f"## With {ANCHORS[n]}", "", "mIoU in per cent; truth 255 not counted, a propagated 255 a miss:", ""]
         lines += [*markdown_table(score_rows(data, n)), "", "Minus motion alone at each distance:", ""]
-        lines += [*markdown_table(gain_rows(data, n)), "", "IoU averaged over k, Ignore as a class:", ""]
+        lines += [*markdown_table(gain_rows(data, n)), ""]
+        if refined := refined_rows(data, n):
+            lines += [f"{REFINED} against each other method:", "", *markdown_table(refined), ""]
+        lines += ["IoU averaged over k, Ignore as a class:", ""]
         lines += [*markdown_table(class_rows(data, n)), ""]
     if data.finished:
         lines += ["## Where pixels come from, and how many of them are right", "", *markdown_table(origin_rows(data))]

@@ -170,21 +170,28 @@ def merged(parts: Iterable[CarriedCounts]) -> CarriedCounts:
 
 
 def gain(
-    base: CarriedCounts, runs: Sequence[CarriedCounts], anchors: int, distances: Sequence[int] | None = None
+    base: CarriedCounts | Sequence[CarriedCounts],
+    runs: Sequence[CarriedCounts],
+    anchors: int,
+    distances: Sequence[int] | None = None,
 ) -> Interval:
     """Return mIoU of a method minus the base's, mean over distances (default all) and over the runs of its seeds.
 
+    The base is one run, of a method without chance, or one for each seed, which is then compared with the same seed's.
     The interval resamples blocks of neighbouring targets, the same ones at each distance and for both sides.
 
     Raises:
-        DataError: the two were not scored on the same cases.
+        DataError: the two were not scored on the same cases, or not with the same number of seeds.
     """
-    for run in runs:
-        if run.cases.keys() != base.cases.keys():
-            raise DataError("cannot compare carried labels of different cases; score both on the same.")
+    bases = [base] * len(runs) if isinstance(base, CarriedCounts) else list(base)
+    if len(bases) != len(runs):
+        raise DataError(f"cannot compare {len(runs)} runs with {len(bases)}; give one run of each seed.")
+    pairs = list(zip(bases, runs, strict=True))
+    if any(one.cases.keys() != run.cases.keys() for one, run in pairs):
+        raise DataError("cannot compare carried labels of different cases; score both on the same.")
     groups = [
-        [(base.by_block(anchors, k), run.by_block(anchors, k)) for run in runs]
-        for k in (base.distances(anchors) if distances is None else distances)
+        [(one.by_block(anchors, k), run.by_block(anchors, k)) for one, run in pairs]
+        for k in (bases[0].distances(anchors) if distances is None else distances)
     ]
     return paired_bootstrap_groups(groups)
 

@@ -13,11 +13,13 @@ from frugalseg.evaluation import pictures
 from frugalseg.evaluation.bench_propagation import (
     ANCHORS,
     INTERVALS,
+    REFINED,
     CarriedData,
     class_rows,
     failings,
     gain_rows,
     origin_rows,
+    refined_rows,
     score_rows,
     seeds_words,
     verdict,
@@ -199,6 +201,9 @@ def _tables(data: CarriedData) -> list[TableSection]:
         found.append(TableSection(f"scores-{n}", f"Scores with {ANCHORS[n]}", lead, score_rows(data, n)))
         lead = "Points of mIoU over motion alone at each distance, with paired 95 % intervals."
         found.append(TableSection(f"gains-{n}", f"Gains with {ANCHORS[n]}", lead, gain_rows(data, n)))
+        if refined := refined_rows(data, n):
+            lead = "Points of mIoU of warp_refine over every other method, with paired 95 % intervals."
+            found.append(TableSection(f"refined-{n}", f"{REFINED} with {ANCHORS[n]}", lead, refined))
         lead = "IoU in per cent, averaged over k, with Ignore as a class."
         found.append(TableSection(f"classes-{n}", f"Class by class with {ANCHORS[n]}", lead, class_rows(data, n)))
     lead = "Shares of the pixels whose truth is known, over all distances, and how many of them are right."

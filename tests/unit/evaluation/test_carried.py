@@ -81,6 +81,9 @@ def test_gains_by_hand_and_an_interval_that_comes_from_blocks() -> None:
     same = gain(base, [base], 1)
     assert (same.value, same.low, same.high) == (0, 0, 0)
     assert gain(base, [better], 1, (2,)).value == pytest.approx(found.value)
+    assert gain([base, better], [better, better], 1).value == pytest.approx(found.value / 2)  # seed by seed
+    with pytest.raises(DataError, match="cannot compare 1 runs with 2"):
+        gain([base, better], [better], 1)
 
 
 def test_a_block_without_a_case_of_some_distance_is_drawn_all_the_same() -> None:

@@ -70,6 +70,14 @@ def test_every_row_is_scored_on_the_same_cases_of_both_halves(project: Project) 
     assert warp["gain"] is None and 0.5 < warp["mean"] < 1
     assert semantic["gain"]["value"] == pytest.approx(semantic["mean"] - warp["mean"])
     assert semantic["gain"]["low"] <= semantic["gain"]["value"] <= semantic["gain"]["high"] < 0
+    refined = next(row["anchors"]["1"] for row in found["rows"] if row["row"] == "warp_refine, tau 10")
+    assert list(refined["gain_over"]) == ["warp", "semantic", "warp_inpaint, tau 10"]
+    for other in found["rows"]:
+        if over := refined["gain_over"].get(other["row"]):
+            assert over["mean"]["value"] == pytest.approx(refined["mean"] - other["anchors"]["1"]["mean"])
+            assert over["2"]["value"] == pytest.approx(refined["miou"]["2"] - other["anchors"]["1"]["miou"]["2"])
+            assert over["2"]["low"] <= over["2"]["value"] <= over["2"]["high"]
+    assert refined["gain_over"]["warp"] == {**refined["gain_by_k"], "mean": refined["gain"]} and not warp["gain_over"]
     assert found["verdict"].startswith(("warp_inpaint", "warp_refine", "No method"))
     assert set(warp["class_iou"]) == {*CLASSES.names, "Ignore"}
 
@@ -127,6 +135,7 @@ def test_the_page_has_curve_tables_strip_and_the_worst(project: Project) -> None
     page = (project.folder / "bench-propagation.html").read_text(encoding="utf-8")
     for heading in ("Scores with one labelled frame", "Gains with two, one on each side", "Class by class", "Ignore"):
         assert heading in page
+    assert "warp_refine with one labelled frame" in page and "warp_refine, tau 10 minus semantic" in page
     assert "Where pixels come from" in page and "Frame by frame" in page and "Where it drifted" in page
     assert "<script" not in page and page.count("data:image") > 40
     assert "blocks of neighbouring targets" in page

@@ -264,7 +264,11 @@ def test_the_page_beside_the_labels(video: Path, tmp_path: Path) -> None:
     page = (tmp_path / "out" / "propagate.html").read_text(encoding="utf-8")
     assert "12 frames got a label from 4 labelled ones" in page and "<script" not in page
     assert all(f"<h3>{one}</h3>" in page for one in found["label_next"])
-    assert "What to label next" in page and "doubt" in page and page.count("data:image") >= 4 * (4 + len(found["label_next"]))
+    assert (
+        "What to label next" in page
+        and "doubt" in page
+        and page.count("data:image") >= 4 * (4 + len(found["label_next"]))
+    )
     rows = list(csv.DictReader((tmp_path / "out" / "frames.csv").read_text().splitlines()))
     near = [float(row["known"]) for row in rows if 1 in (int(row["before_k"] or 9), int(row["after_k"] or 9))]
     assert f"<td>{len(near)}</td><td>{100 * np.mean(near):.1f}</td>" in page.replace("\n", "")
