@@ -12,6 +12,7 @@ from frugalseg.core.records import Verdict
 
 LATTICE_HW = (16, 32)  # where a frame is looked at to tell whether another looks alike; 512 bytes a frame
 REACH = 3  # radii; further away a Gaussian of height 1 is below 0.012
+LEAST = np.float32(1e-6)  # trust in a draw: nothing is out of it altogether
 
 
 def edge_distance(prediction_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -56,6 +57,15 @@ def trusted(score_HW: NDArray[np.float32], view: FrameView, radius_px: float) ->
     """Return the scores, lower around past ambiguous answers."""
     trust_HW = trust(view, radius_px)
     return score_HW if trust_HW is None else score_HW * trust_HW
+
+
+def favoured(draw_HW: NDArray[np.float32], view: FrameView, radius_px: float) -> NDArray[np.float32]:
+    """Return uniform draws of which the highest are asked, so that a pixel's chance is in proportion to its trust.
+
+    u becomes u^(1/trust) (Efraimidis & Spirakis, 2006): half as much trust, half as likely the highest.
+    """
+    trust_HW = trust(view, radius_px)
+    return draw_HW if trust_HW is None else draw_HW ** (1 / np.maximum(trust_HW, LEAST))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from frugalseg.acquisition.maps import Glance, edge_distance, trust, trusted, twins
+from frugalseg.acquisition.maps import Glance, edge_distance, favoured, trust, trusted, twins
 from frugalseg.acquisition.view import Asked, FrameView
 from frugalseg.core.chance import generator
 from frugalseg.core.records import Point, Verdict
@@ -65,6 +65,22 @@ def test_other_answers_lower_nothing(verdict):
 
 def test_radius_0_switches_it_off():
     assert trust(view(asked=(Asked(Point(4, 5), Verdict.AMBIGUOUS),)), 0) is None
+
+
+def test_a_draw_is_favoured_in_proportion_to_trust():
+    doubted = view((1, 3), asked=(Asked(Point(0, 0), Verdict.AMBIGUOUS),))
+    trust_HW = trust(doubted, 2.0)[:, 1:]  # of the two pixels that may still be asked
+    wins = np.zeros(2)
+    for seed in range(2000):
+        draw = generator(seed, "draw").random((1, 3), dtype=np.float32)
+        wins[favoured(draw, doubted, 2.0)[0, 1:].argmax()] += 1
+    share = float(trust_HW[0, 0] / trust_HW.sum())  # about .23
+    assert wins[0] / 2000 == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 2000))
+
+
+def test_without_doubts_a_draw_stays_as_it_is():
+    draw = generator(0, "draw").random((9, 11), dtype=np.float32)
+    assert favoured(draw, view(asked=(Asked(Point(4, 5), Verdict.CLASS),)), 2.0) is draw
 
 
 def glance(key, prediction, sequence="drive", asked=()):
