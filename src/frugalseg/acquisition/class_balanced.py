@@ -38,7 +38,7 @@ class ClassBalancedConfig(Config):
     ambiguous_radius_px: float = Field(
         8.0,
         ge=0,
-        description="radius in which an earlier ambiguous answer makes a question less likely; 0 = not at all",
+        description="radius in which an earlier ambiguous answer makes a question less likely; 0 = off",
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from frugalseg.acquisition.diverse import Diverse, DiverseConfig
 from frugalseg.acquisition.global_points import GlobalPoints, GlobalPointsConfig
 from frugalseg.acquisition.view import Asked, FrameView
-from frugalseg.core.chance import generator
+from frugalseg.core.chance import generator, key_hash
 from frugalseg.core.cost import Budget, CostModel
 from frugalseg.core.records import Point, Verdict
 
@@ -46,6 +46,13 @@ def test_diverse_asks_one_of_those_that_look_alike():
     assert len([key for key in asked if key in ("x0", "x1", "x2")]) == 1
     assert len([key for key in asked if key in ("x3", "x4")]) == 1
     assert {sum(query.key == key for query in queries) for key in asked} == {10}
+
+
+def test_diverse_asks_what_looks_like_a_frame_left_out_only():
+    views = sorted(drive("x", [0, 0, 0]), key=lambda view: key_hash(view.key))
+    views[1].prediction_HW[:8], views[2].prediction_HW[:16] = 1, 1  # neighbours differ in a quarter
+    asked = {query.key for query in select(Diverse, DiverseConfig(tolerance=0.25), views, "40points")}
+    assert asked == {views[0].key, views[2].key}
 
 
 def test_diverse_keeps_its_questions_apart():
