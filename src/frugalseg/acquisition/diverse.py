@@ -1,8 +1,8 @@
 """diverse: spread the questions over what the pool shows: over frames that do not look alike, and within each frame.
 
 A frame that looks like one of its drive that is asked about (a lattice of 16 x 32 pixels is predicted nearly the same),
-in the order of the keys' hashes, is left out as long as the others have pixels left. Within a frame random pixels are asked that
-keep apart from each other and from those asked before, less often around earlier ambiguous answers.
+in the order of the keys' hashes, is left out as long as the others have pixels left. Within a frame random pixels are
+asked that keep apart from each other and from those asked before, less often around earlier ambiguous answers.
 """
 
 from typing import ClassVar
