@@ -51,7 +51,7 @@ class ClassBalanced:
 
     def __init__(self, config: ClassBalancedConfig, budget: Budget, frames: int, cost: CostModel, seed: int) -> None:
         self.config, self._seed = config, seed
-        self._pool = Pool(STRATEGY, seed, budget.total_points(frames, cost), frames)
+        self._pool = Pool(STRATEGY, seed, budget.total_points(frames, cost), frames, equal=True)
 
     def see(self, view: FrameView) -> None:
         """Draw pixels of every class that is predicted in one frame."""
