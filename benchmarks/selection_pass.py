@@ -8,13 +8,17 @@ the bare pass for `deeplabv3plus:resnet50` at 1024x512; memory is flat in the nu
 Bare: read each frame from disk, predict logits at the frame's own size, take the argmax. Selection: the product's own
 `Scorer.views` with what the strategy needs, `see` of every frame, `finish`. Both sides take turns frame block by frame
 block in one process, so that what else runs on the machine slows both. A strategy that needs a second look
-(`expected_gain` with `disagreement` above 0) pays for it: that is in the ratio.
+(`expected_gain` with `disagreement` above 0) pays for it: that is in the ratio. Each strategy runs in a process of its
+own, for the peak of memory is one number a process. It is read after a tenth of the frames, but not before both sides
+have had two blocks (libraries, buffers), and after all of them: the difference is what the frames in between added.
 """
 
 import argparse
+import json
 import platform
 import resource
 import shlex
+import subprocess
 import sys
 import tempfile
 import time
@@ -71,12 +75,19 @@ def timed(work: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def measure(network: Any, strategy: str, settings: Sequence[str], arguments: argparse.Namespace, folder: Path) -> dict:
-    """Return seconds a frame of both sides, their ratio, and peak memory after a tenth and after all of the frames."""
+def early(frames: int, block: int) -> int:
+    """Return after how many frames memory is read first: a tenth, in whole blocks, and at least two of these."""
+    return max(2, -(-frames // (10 * block))) * block
+
+
+def measure(strategy: str, arguments: argparse.Namespace, folder: Path) -> dict:
+    """Return seconds a frame of both sides, their ratio, and peak memory early on and after all of the frames."""
+    torch.set_num_threads(arguments.threads)
+    network = build(arguments.network, class_sets.find(arguments.classes), seed=arguments.seed)
     size_HW = (arguments.height, arguments.width)
     frames = write_frames(folder, arguments.frames, size_HW, arguments.seed)
     entry = catalog.entry("selector", strategy)
-    config = load_config(entry.load_config(), None, settings)
+    config = load_config(entry.load_config(), None, arguments.settings)
     budget = Budget.parse(arguments.budget)
     selector = entry.load()(config, budget, len(frames), CostModel(), arguments.seed)
     predictor = Predictor(network, size_HW, device=arguments.device)
@@ -88,24 +99,32 @@ def measure(network: Any, strategy: str, settings: Sequence[str], arguments: arg
 
     bare(predictor, frames[:2])  # warm
     list(scorer.views(frames[:2], ImageCache(0).read))
-    bare_s = select_s = 0.0
-    early_mib = 0.0
+    bare_s = select_s = early_mib = 0.0
+    first = early(len(frames), arguments.block)
     for begin in range(0, len(frames), arguments.block):
         block = frames[begin : begin + arguments.block]
         bare_s += timed(lambda block=block: bare(predictor, block))
         select_s += timed(lambda block=block: select(block))
-        if not early_mib and begin + len(block) >= len(frames) / 10:
+        if begin + len(block) == first:
             early_mib = peak_mib()
     select_s += timed(selector.finish)
+    late_mib = peak_mib()
     return {
-        "strategy": " ".join([strategy, *settings]),
+        "strategy": " ".join([strategy, *arguments.settings]),
         "frames": len(frames),
         "bare s a frame": bare_s / len(frames),
         "selection s a frame": select_s / len(frames),
         "ratio": select_s / bare_s,
-        "peak MiB at a tenth": early_mib,
-        "peak MiB at the end": peak_mib(),
+        f"peak MiB after {first}": early_mib,
+        "peak MiB at the end": late_mib,
+        "KiB a frame between": 1024 * (late_mib - early_mib) / (len(frames) - first),
     }
+
+
+def apart(strategy: str) -> dict:
+    """Measure one strategy in a process of its own, with the arguments of this one."""
+    command = [sys.executable, *sys.argv, "--one", strategy]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def report(rows: Sequence[dict], arguments: argparse.Namespace) -> str:
@@ -141,14 +160,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="Markdown file to write")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    network = build(arguments.network, class_sets.find(arguments.classes), seed=arguments.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [
-            measure(network, strategy, arguments.settings, arguments, Path(folder)) for strategy in arguments.strategy
-        ]
-    text = report(rows, arguments)
+    if arguments.frames <= (least := early(arguments.frames, arguments.block)):
+        parser.error(f"--frames {arguments.frames}: expected more than {least}, after which memory is read first.")
+    if arguments.one:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(measure(arguments.one, arguments, Path(folder))))
+        return
+    text = report([apart(strategy) for strategy in arguments.strategy], arguments)
     print(text)
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

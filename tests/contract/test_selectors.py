@@ -247,15 +247,18 @@ def test_each_frame_is_seen_once_and_none_is_left_out(name):
 def test_memory_does_not_hold_the_frames(name):
     frames, size_HW = 30, (256, 512)
     chosen = selector(name, "50points/image", frames)
-    prediction = np.zeros(size_HW, np.uint8)
+    # a queue for what is asked in each of 19 classes' two strata, as their weights are known at the end only
+    queues = 2 * 19 if name == "expected_gain" else 1
     tracemalloc.start()
     for number in range(frames):
         entropy = generator(number, "entropy").random(size_HW, dtype=np.float32)
+        coarse = generator(number, "classes").integers(0, 19, (8, 16), np.uint8)
+        prediction = coarse.repeat(32, axis=0).repeat(32, axis=1)
         chosen.see(FrameView(f"{number}", entropy, prediction, np.ones(size_HW, bool), entropy, prediction))
-        del entropy
+        del entropy, prediction
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert held / frames < 4_000  # bytes; one entropy map is 524,288
+    assert held / frames < 4_000 + queues * 50 * 24  # bytes; one entropy map is 524,288
 
 
 def test_every_setting_is_described(name):

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from frugalseg.acquisition.images import LIKENESS, SOURCE
+from frugalseg.acquisition.view import SECOND
 from frugalseg.core.config import describe
+from frugalseg.core.cost import Budget, CostModel
 from frugalseg.workflow.catalog import IMAGE_SELECTORS, SELECTORS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "selectors.md").read_text(encoding="utf-8")
@@ -33,6 +35,8 @@ def test_the_columns_of_whole_images_are_true(name: str) -> None:
 def test_the_tables_columns_are_true(name: str) -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |"))
     _, _, compete, chance, looks, _ = (cell.strip() for cell in row.split("|"))
-    selector = SELECTORS[name].load()
+    entry = SELECTORS[name]
+    selector = entry.load()
     assert (compete == "no", chance != "no") == (selector.even, selector.chance)
-    assert (looks == "1") == (name != "expected_gain")
+    needs = selector(entry.load_config()(), Budget.parse("1point"), 1, CostModel(), 0).needs
+    assert (looks == "1") == (SECOND not in needs)

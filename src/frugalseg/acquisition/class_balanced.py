@@ -3,7 +3,8 @@
 Strictly most uncertain pixels shift the class priors and lie at edges, where people cannot answer. So a question is a
 random pixel of its predicted class; optionally one of the less sure part of that class in its frame. A class asks in
 every frame once before it asks in any frame twice. What a class lacks (it is predicted in a few pixels only) goes to
-the others; pixels near a predicted edge are asked only when a class has no others left.
+the others; pixels near a predicted edge are asked only when a class has no others left. Around earlier ambiguous
+answers entropy counts less, and a pixel is drawn less often in proportion.
 """
 
 from typing import ClassVar
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from frugalseg.acquisition.maps import edge_distance
+from frugalseg.acquisition.maps import edge_distance, favoured, trusted
 from frugalseg.acquisition.pool import Pool, first, ranks
 from frugalseg.acquisition.view import FrameView
 from frugalseg.core.chance import pixel_hash, uniform
@@ -34,6 +35,11 @@ class ClassBalancedConfig(Config):
     unsure_share: float = Field(
         1.0, gt=0, le=1, description="share of a class in a frame, the highest entropies, that is drawn from; 1 = all"
     )
+    ambiguous_radius_px: float = Field(
+        8.0,
+        ge=0,
+        description="radius in which an earlier ambiguous answer makes a question less likely; 0 = off",
+    )
 
 
 class ClassBalanced:
@@ -45,22 +51,29 @@ class ClassBalanced:
 
     def __init__(self, config: ClassBalancedConfig, budget: Budget, frames: int, cost: CostModel, seed: int) -> None:
         self.config, self._seed = config, seed
-        self._pool = Pool(STRATEGY, seed, budget.total_points(frames, cost), frames)
+        self._pool = Pool(STRATEGY, seed, budget.total_points(frames, cost), frames, equal=True)
 
     def see(self, view: FrameView) -> None:
         """Draw pixels of every class that is predicted in one frame."""
         flat = view.candidates()
-        classes, entropy = view.prediction_HW.ravel()[flat], view.entropy_HW.ravel()[flat]
+        classes = view.prediction_HW.ravel()[flat]
+        entropy = trusted(view.entropy_HW, view, self.config.ambiguous_radius_px).ravel()[flat]
         tiers = np.zeros(len(flat), np.float32)
         near = edge_distance(view.prediction_HW).ravel()[flat] <= self.config.boundary_px
         tiers[near] = NEAR_EDGE
         if self.config.unsure_share < 1:
             tiers[~near] = SURE * sure(classes[~near], entropy[~near], self.config.unsure_share)
-        order = tiers + uniform(pixel_hash(f"{self._seed}/{STRATEGY}/{view.key}", flat))
+        order = tiers + self._draw(view).ravel()[flat]
         kept = first(classes, order, self._pool.per_frame)
         kept = kept[np.lexsort((kept, order[kept]))]
         places = ranks(classes[kept]) + tiers[kept] * np.float32(TIER)
         self._pool.offer(view, classes[kept], flat[kept], places.astype(np.float32), entropy[kept])
+
+    def _draw(self, view: FrameView) -> NDArray[np.float32]:
+        """Return uniform draws, the smallest asked first; 1 - u is exact, and a second one gives u back."""
+        bits = pixel_hash(f"{self._seed}/{STRATEGY}/{view.key}", np.arange(view.entropy_HW.size))
+        highest_first = 1 - uniform(bits).reshape(view.size_HW)
+        return 1 - favoured(highest_first, view, self.config.ambiguous_radius_px)
 
     def merge(self, other: "ClassBalanced") -> None:
         """Take over what `other` saw."""

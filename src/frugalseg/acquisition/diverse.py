@@ -1,8 +1,8 @@
 """diverse: spread the questions over what the pool shows: over frames that do not look alike, and within each frame.
 
-Of frames of one drive that look alike (a lattice of 16 x 32 pixels is predicted nearly the same) only the first in the
-order of the keys' hashes is asked about, as long as it has pixels left. Within a frame random pixels are asked that
-keep apart from each other and from those asked before.
+A frame that looks like one of its drive that is asked about (a lattice of 16 x 32 pixels is predicted nearly the same),
+in the order of the keys' hashes, is left out as long as the others have pixels left. Within a frame random pixels are
+asked that keep apart from each other and from those asked before, less often around earlier ambiguous answers.
 """
 
 from typing import ClassVar
@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from frugalseg.acquisition.grid import Shortlist
-from frugalseg.acquisition.maps import Glance, twins
+from frugalseg.acquisition.maps import Glance, favoured, unlike
 from frugalseg.acquisition.picks import pick_apart
 from frugalseg.acquisition.view import FrameView
 from frugalseg.core.chance import pixel_hash, uniform
@@ -35,6 +35,11 @@ class DiverseConfig(Config):
     apart: float = Field(
         0.05, ge=0, le=1, description="how far questions of a frame keep apart, as a share of its longer side"
     )
+    ambiguous_radius_px: float = Field(
+        8.0,
+        ge=0,
+        description="radius in which an earlier ambiguous answer makes a question less likely; 0 = off",
+    )
 
 
 class Diverse:
@@ -52,7 +57,8 @@ class Diverse:
     def see(self, view: FrameView) -> None:
         """Draw the points of one frame, and note what it looks like."""
         flat = np.arange(view.entropy_HW.size)
-        order_HW = uniform(pixel_hash(f"{self._seed}/{STRATEGY}/{view.key}", flat)).reshape(view.size_HW)
+        draw_HW = uniform(pixel_hash(f"{self._seed}/{STRATEGY}/{view.key}", flat)).reshape(view.size_HW)
+        order_HW = favoured(draw_HW, view, self.config.ambiguous_radius_px)
         apart_px = round(self.config.apart * max(view.size_HW))
         candidates = pick_apart(view, order_HW, self._shortlist.depth, apart_px)
         candidates["score"] = 0
@@ -66,5 +72,4 @@ class Diverse:
 
     def finish(self) -> list[Query]:
         """Return the questions; exactly as many as the budget pays for."""
-        earlier = twins(self._glances, self.config.tolerance)
-        return self._shortlist.queries([key for key, count in earlier.items() if not count])
+        return self._shortlist.queries(unlike(self._glances, self.config.tolerance))

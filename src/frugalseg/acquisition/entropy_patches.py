@@ -6,7 +6,8 @@ not divide goes to one more cell.
 
 Differs: equation 5 is a sum where the text says mean; we take the mean, so that cells of unequal size compare, and over
 the pixels that may be asked. Ties are broken by a hash of (key, cell). When all cells of a frame have their N points,
-they get N more each, the best first.
+they get N more each, the best first. The paper has no second round and no ambiguous answers; here entropy counts less
+around earlier ones, before the mean is taken.
 """
 
 from typing import ClassVar
@@ -15,6 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from frugalseg.acquisition.grid import Grid, Shortlist, draw_in_cells
+from frugalseg.acquisition.maps import trusted
 from frugalseg.acquisition.view import FrameView
 from frugalseg.core.chance import generator, pixel_hash
 from frugalseg.core.config import Config
@@ -25,11 +27,14 @@ STRATEGY = "entropy_patches"
 
 
 class EntropyPatchesConfig(Config):
-    """Settings of entropy_patches; the defaults are the paper's."""
+    """Settings of entropy_patches; in a first round the defaults are the paper's."""
 
     rows: int = Field(8, ge=1, le=4096, description="grid rows over the frame")
     columns: int = Field(16, ge=1, le=4096, description="grid columns over the frame")
     points_per_cell: int = Field(5, ge=1, description="N, questions in each selected cell")
+    ambiguous_radius_px: float = Field(
+        8.0, ge=0, description="radius in which an earlier ambiguous answer lowers the entropy; 0 = not at all"
+    )
 
 
 class EntropyPatches:
@@ -46,7 +51,8 @@ class EntropyPatches:
 
     def see(self, view: FrameView) -> None:
         """Rank the cells of one frame, and draw points in the best."""
-        mean_entropy = self._grid.mean_entropy(view)  # equation 5
+        entropy_HW = trusted(view.entropy_HW, view, self.config.ambiguous_radius_px)
+        mean_entropy = self._grid.mean(view, entropy_HW)  # equation 5
         cells = np.flatnonzero(self._grid.askable_pixels(view))
         order = np.lexsort((pixel_hash(view.key, cells), -mean_entropy[cells]))  # equation 6: the top K come first
         candidates = draw_in_cells(

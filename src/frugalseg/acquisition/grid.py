@@ -53,12 +53,12 @@ class Grid:
         down, across = self.edges(view.size_HW)
         return np.outer(np.diff(down), np.diff(across)).ravel()
 
-    def mean_entropy(self, view: FrameView) -> NDArray[np.float64]:
-        """Return each cell's mean entropy over the pixels that may be asked, 0 for cells without any.
+    def mean(self, view: FrameView, map_HW: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return each cell's mean of a map of the view over the pixels that may be asked, 0 for cells without any.
 
         Sums are of whole numbers (2^-30 steps), hence exact: equal cells tie whatever the order of their pixels.
         """
-        fixed_HW = np.rint(view.entropy_HW.astype(np.float32) * FIXED_POINT).astype(np.int64)
+        fixed_HW = np.rint(map_HW.astype(np.float32) * FIXED_POINT).astype(np.int64)
         if view.askable_HW is not None:
             fixed_HW[~view.askable_HW] = 0
         return self._sums(fixed_HW) / np.maximum(self.askable_pixels(view), 1) / FIXED_POINT

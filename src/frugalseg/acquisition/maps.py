@@ -12,6 +12,7 @@ from frugalseg.core.records import Verdict
 
 LATTICE_HW = (16, 32)  # where a frame is looked at to tell whether another looks alike; 512 bytes a frame
 REACH = 3  # radii; further away a Gaussian of height 1 is below 0.012
+LEAST = np.float32(1e-6)  # trust in a draw: nothing is out of it altogether
 
 
 def edge_distance(prediction_HW: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -58,6 +59,15 @@ def trusted(score_HW: NDArray[np.float32], view: FrameView, radius_px: float) ->
     return score_HW if trust_HW is None else score_HW * trust_HW
 
 
+def favoured(draw_HW: NDArray[np.float32], view: FrameView, radius_px: float) -> NDArray[np.float32]:
+    """Return uniform draws of which the highest are asked, so that a pixel's chance is in proportion to its trust.
+
+    u becomes u^(1/trust) (Efraimidis & Spirakis, 2006): half as much trust, half as likely the highest.
+    """
+    trust_HW = trust(view, radius_px)
+    return draw_HW if trust_HW is None else draw_HW ** (1 / np.maximum(trust_HW, LEAST))
+
+
 @dataclass(frozen=True, eq=False)
 class Glance:
     """What is kept of a frame to tell whether another looks like it."""
@@ -81,16 +91,45 @@ def twins(glances: list[Glance], tolerance: float) -> dict[str, int]:
     """Return by key how many frames of the same drive that come before look alike: differ at most in `tolerance`.
 
     That is the share of the lattice where another class is predicted. Frames that were asked about before come first,
-    otherwise it is the key's hash that decides, so that not always the first of a drive is the one without twins.
+    otherwise it is the key's hash that decides, so that not always the first of a drive is the one without twins. All
+    frames before count, for all of them may be asked about; see `unlike` for those that take the place of others.
     """
     found: dict[str, int] = {}
+    for drive in _drives(glances):
+        seen = np.stack([glance.classes for glance in drive])
+        for number, glance in enumerate(drive):
+            found[glance.key] = int(_alike(seen[:number], glance, tolerance).sum())
+    return found
+
+
+def unlike(glances: list[Glance], tolerance: float) -> list[str]:
+    """Return the keys of frames none of which looks like another, and one of which each other frame looks like.
+
+    A frame, in the order of `twins`, is kept unless it looks like one that is kept: where A looks like B and B like C
+    but A not like C, then A and C are kept.
+    """
+    found: list[str] = []
+    for drive in _drives(glances):
+        kept = np.empty_like(drive[0].classes, shape=(len(drive), drive[0].classes.size))
+        count = 0
+        for glance in drive:
+            if not _alike(kept[:count], glance, tolerance).any():
+                kept[count] = glance.classes
+                count += 1
+                found.append(glance.key)
+    return found
+
+
+def _drives(glances: list[Glance]) -> list[list[Glance]]:
+    """Return the frames of each drive, those that were asked about before first, then by hash."""
     ordered = sorted(glances, key=lambda glance: (not glance.asked_before, key_hash(glance.key), glance.key))
     drives: dict[str, list[Glance]] = {}
     for glance in ordered:
         drives.setdefault(glance.sequence, []).append(glance)
-    for drive in drives.values():
-        seen = np.stack([glance.classes for glance in drive])
-        for number, glance in enumerate(drive):
-            differ = np.count_nonzero(seen[:number] != glance.classes, axis=1)
-            found[glance.key] = int((differ <= tolerance * seen.shape[1]).sum())
-    return found
+    return list(drives.values())
+
+
+def _alike(seen: NDArray[np.uint8], glance: Glance, tolerance: float) -> NDArray[np.bool_]:
+    """Return which lattices (frames x pixels) look like the glance's."""
+    differ: NDArray[np.int64] = np.count_nonzero(seen != glance.classes, axis=1)
+    return differ <= tolerance * seen.shape[1]

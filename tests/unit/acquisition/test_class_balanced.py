@@ -3,9 +3,10 @@ import pytest
 
 from frugalseg.acquisition.class_balanced import ClassBalanced, ClassBalancedConfig, sure
 from frugalseg.acquisition.maps import edge_distance
-from frugalseg.acquisition.view import FrameView
+from frugalseg.acquisition.view import Asked, FrameView
 from frugalseg.core.chance import generator
 from frugalseg.core.cost import Budget, CostModel
+from frugalseg.core.records import Point, Verdict
 
 SIZE_HW = (40, 60)
 
@@ -84,3 +85,23 @@ def test_the_draw_is_uniform_over_a_class():
         (query,) = select([flat], "1point", seed=seed)
         counts[query.point.row, query.point.column] += 1
     assert ((counts - 25) ** 2 / 25).sum() < 61.1  # 31 degrees of freedom, p = 0.001
+
+
+def doubted(verdict):
+    """A frame of one class that an answer came back for at its left end, which is the more uncertain one."""
+    entropy = np.linspace(0.9, 0.5, 40, dtype=np.float32)[None]
+    return FrameView("a", entropy, np.zeros((1, 40), np.uint8), asked=(Asked(Point(0, 0), verdict),))
+
+
+@pytest.mark.parametrize("unsure_share", [1.0, 0.5])
+def test_around_an_ambiguous_answer_pixels_are_drawn_less_often_and_score_less(unsure_share):
+    def near(verdict, radius):
+        settings = {"unsure_share": unsure_share, "ambiguous_radius_px": radius}
+        queries = [query for seed in range(200) for query in select([doubted(verdict)], "1point", seed, **settings)]
+        return sum(query.point.column < 6 for query in queries), queries
+
+    many, few = near(Verdict.CLASS, 8)[0], near(Verdict.AMBIGUOUS, 8)
+    assert many == near(Verdict.AMBIGUOUS, 0)[0] > 20 > 3 * few[0]
+    column = few[1][0].point.column
+    trust = -np.expm1(-(column**2) / 128) if column <= 24 else 1.0
+    assert few[1][0].score == pytest.approx(trust * np.linspace(0.9, 0.5, 40)[column], rel=1e-5)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from frugalseg.acquisition.entropy_patches import EntropyPatches, EntropyPatchesConfig
-from frugalseg.acquisition.view import FrameView
+from frugalseg.acquisition.view import Asked, FrameView
 from frugalseg.core.chance import generator
 from frugalseg.core.cost import Budget, CostModel
-from frugalseg.core.records import Region
+from frugalseg.core.records import Point, Region, Verdict
 
 
 def select(views, budget, seed=0, **config):
@@ -109,3 +109,28 @@ def test_a_change_elsewhere_leaves_the_points_of_a_cell_alone():
 def test_full_labelling_of_the_paper_asks_in_every_cell():
     queries = select([frame(generator(0).random((64, 128)))], "640points/image")
     assert len({query.cell for query in queries}) == 128
+
+
+def test_a_cell_that_nobody_could_answer_for_is_not_asked_again():
+    entropy = np.full((64, 128), 0.5)
+    entropy[8:16, 8:16], entropy[40:48, 40:48] = 0.9, 0.8  # two cells of the grid
+    first = select([frame(entropy)], "5points/image")
+    assert {query.cell for query in first} == {Region(8, 8, 8, 8)}
+
+    def second(verdict, **config):
+        asked = tuple(Asked(query.point, verdict) for query in first)
+        again = FrameView("a", entropy.astype(np.float32), np.zeros(entropy.shape, np.uint8), asked=asked)
+        return {query.cell: query.score for query in select([again], "5points/image", **config)}
+
+    assert second(Verdict.CLASS) == {Region(8, 8, 8, 8): pytest.approx(0.9)}
+    assert second(Verdict.AMBIGUOUS) == {Region(40, 40, 8, 8): pytest.approx(0.8)}
+    assert second(Verdict.AMBIGUOUS, ambiguous_radius_px=0) == {Region(8, 8, 8, 8): pytest.approx(0.9)}
+
+
+def test_entropy_around_an_ambiguous_answer_counts_less_before_the_mean():
+    entropy = np.array([[0.5, 0.8, 0.4, 0.1, 0.1, 0.1]], np.float32)
+    asked = (Asked(Point(0, 0), Verdict.AMBIGUOUS),)
+    doubted = FrameView("a", entropy, np.zeros(entropy.shape, np.uint8), asked=asked)
+    (query,) = select([doubted], "1points/image", rows=1, columns=2, points_per_cell=1, ambiguous_radius_px=1)
+    expected = (0.8 * (1 - np.exp(-0.5)) + 0.4 * (1 - np.exp(-2))) / 2  # the pixel that was asked does not count
+    assert query.cell == Region(0, 0, 1, 3) and query.score == pytest.approx(expected, rel=1e-6)

@@ -40,22 +40,22 @@ def test_cells_cover_every_pixel_once_and_are_alike(rows, columns, height, width
     assert max(cell.width for cell in regions) - min(cell.width for cell in regions) <= 1
 
 
-def test_mean_entropy_by_hand():
+def test_a_cells_mean_by_hand():
     entropy = np.array([[0.0, 1.0, 0.5], [0.5, 0.5, 0.25]], np.float32)
     askable = np.array([[True, True, False], [True, False, False]])
     grid = Grid(1, 2)  # columns 0 | 1, 2
-    assert grid.mean_entropy(FrameView("a", entropy, entropy.astype(np.uint8))).tolist() == [0.25, 0.5625]
+    assert grid.mean(FrameView("a", entropy, entropy.astype(np.uint8)), entropy).tolist() == [0.25, 0.5625]
     masked = FrameView("a", entropy, entropy.astype(np.uint8), askable)
-    assert grid.mean_entropy(masked).tolist() == [0.25, 1.0]
+    assert grid.mean(masked, entropy).tolist() == [0.25, 1.0]
     assert grid.askable_pixels(masked).tolist() == [2, 1]
     nothing = FrameView("a", entropy, entropy.astype(np.uint8), np.zeros((2, 3), bool))
-    assert grid.mean_entropy(nothing).tolist() == [0.0, 0.0]
+    assert grid.mean(nothing, entropy).tolist() == [0.0, 0.0]
     assert grid.askable_pixels(nothing).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("size_HW", [(24, 32), (23, 37), (5, 40), (3, 2)])
-def test_mean_entropy_equals_a_loop_over_pixels(size_HW, masked):
+def test_the_mean_equals_a_loop_over_pixels(size_HW, masked):
     frame = view(size_HW, askable=generator(1, "mask").random(size_HW) < 0.7 if masked else None)
     grid = Grid(8, 16)
     for number, cell in enumerate(cells(grid, size_HW)):
@@ -66,19 +66,19 @@ def test_mean_entropy_equals_a_loop_over_pixels(size_HW, masked):
             if frame.askable_HW is None or frame.askable_HW[row, column]
         ]
         assert grid.askable_pixels(frame)[number] == len(values)
-        assert grid.mean_entropy(frame)[number] == pytest.approx(sum(values) / max(len(values), 1), abs=2e-9)
+        assert grid.mean(frame, frame.entropy_HW)[number] == pytest.approx(sum(values) / max(len(values), 1), abs=2e-9)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 1.0])
 def test_equal_cells_tie_exactly_whatever_their_size(value):
     frame = FrameView("a", np.full((23, 37), value, np.float32), np.zeros((23, 37), np.uint8))
-    assert len(set(Grid(8, 16).mean_entropy(frame).tolist())) == 1
+    assert len(set(Grid(8, 16).mean(frame, frame.entropy_HW).tolist())) == 1
 
 
-def test_mean_entropy_does_not_depend_on_the_order_of_pixels():
+def test_the_mean_does_not_depend_on_the_order_of_pixels():
     frame = view((16, 16))
     turned = FrameView("a", frame.entropy_HW[::-1, ::-1], frame.prediction_HW)
-    assert Grid(1, 1).mean_entropy(frame) == Grid(1, 1).mean_entropy(turned)
+    assert Grid(1, 1).mean(frame, frame.entropy_HW) == Grid(1, 1).mean(turned, turned.entropy_HW)
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 5))

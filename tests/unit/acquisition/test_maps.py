@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from frugalseg.acquisition.maps import Glance, edge_distance, trust, trusted, twins
+from frugalseg.acquisition.maps import Glance, edge_distance, favoured, trust, trusted, twins, unlike
 from frugalseg.acquisition.view import Asked, FrameView
-from frugalseg.core.chance import generator
+from frugalseg.core.chance import generator, key_hash
 from frugalseg.core.records import Point, Verdict
 
 
@@ -67,6 +67,22 @@ def test_radius_0_switches_it_off():
     assert trust(view(asked=(Asked(Point(4, 5), Verdict.AMBIGUOUS),)), 0) is None
 
 
+def test_a_draw_is_favoured_in_proportion_to_trust():
+    doubted = view((1, 3), asked=(Asked(Point(0, 0), Verdict.AMBIGUOUS),))
+    trust_HW = trust(doubted, 2.0)[:, 1:]  # of the two pixels that may still be asked
+    wins = np.zeros(2)
+    for seed in range(2000):
+        draw = generator(seed, "draw").random((1, 3), dtype=np.float32)
+        wins[favoured(draw, doubted, 2.0)[0, 1:].argmax()] += 1
+    share = float(trust_HW[0, 0] / trust_HW.sum())  # about .23
+    assert wins[0] / 2000 == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 2000))
+
+
+def test_without_doubts_a_draw_stays_as_it_is():
+    draw = generator(0, "draw").random((9, 11), dtype=np.float32)
+    assert favoured(draw, view(asked=(Asked(Point(4, 5), Verdict.CLASS),)), 2.0) is draw
+
+
 def glance(key, prediction, sequence="drive", asked=()):
     prediction = np.array(prediction, np.uint8)
     entropy = np.zeros(prediction.shape, np.float32)
@@ -88,6 +104,26 @@ def test_twins_are_frames_of_one_drive_that_differ_little():
     assert found == {"c": 0, "d": 0, "e": 0}
     assert sorted(twins(glances[:4], 1.0).values()) == [0, 1, 2, 3]
     assert twins(glances, 0.1) == twins(glances[::-1], 0.1)
+
+
+def test_only_frames_that_are_kept_take_the_place_of_others():
+    first, second, third = sorted("abc", key=key_hash)
+    looks = np.zeros((3, 32, 64))
+    looks[1, :8], looks[2, :16] = 1, 1  # neighbours differ in a quarter, the outer ones in half
+    glances = [glance(key, look) for key, look in zip((first, second, third), looks, strict=True)]
+    assert twins(glances, 0.25) == {first: 0, second: 1, third: 1}
+    assert unlike(glances, 0.25) == [first, third] == unlike(glances[::-1], 0.25)
+    assert unlike(glances, 0.5) == [first]
+
+
+def test_unlike_frames_look_like_none_of_each_other_and_others_like_one_of_them():
+    rng = generator(0, "looks")
+    shown = {f"{n:02d}": np.kron(rng.integers(0, 2, (2, 4)), np.ones((16, 16))) for n in range(40)}
+    kept = unlike([glance(key, look) for key, look in shown.items()], 0.25)
+    assert 1 < len(kept) < 40
+    for key, look in shown.items():
+        alike = [other for other in kept if other != key and (shown[other] != look).mean() <= 0.25]
+        assert bool(alike) == (key not in kept)
 
 
 def test_a_frame_that_was_asked_before_comes_first():

@@ -21,6 +21,10 @@ def offer(to, key, strata, order):
     to.offer(view(key), np.array(strata), flat, order, order)
 
 
+def held(chosen):
+    return [*chosen._strata.values(), *(offers for _, offers in chosen._waiting)]
+
+
 def asked(queries):
     return [(query.key, query.point.row * 8 + query.point.column) for query in queries]
 
@@ -80,7 +84,31 @@ def test_what_is_dropped_on_the_way_would_not_have_been_asked():
         offer(chosen, f"{number:02d}", [0] * 30, order)
     best = np.argsort(orders, axis=None)[:25]
     assert sorted(asked(chosen.queries())) == sorted((f"{at // 30:02d}", at % 30) for at in best.tolist())
-    assert all(len(offers) <= 25 * 1.25 + 30 for offers in chosen._strata.values())
+    assert sum(len(offers) for offers in held(chosen)) <= 25 * 1.1 + 30
+
+
+@pytest.mark.parametrize("points", [1, 7, 60, 400])
+def test_equal_strata_share_what_is_held_and_ask_what_all_offers_would(points):
+    rng = generator(points, "pool")
+    sizes = [(rng.integers(0, 40, 6) * (rng.random(6) < 0.7)).tolist() for _ in range(30)]
+    sides = [Pool("test", 0, points, 30, equal=equal) for equal in (True, False)]
+    halves = [Pool("test", 0, points, 30, equal=True) for _ in range(2)]
+    for number, size in enumerate(sizes):
+        strata = np.repeat(np.arange(6), size)
+        orders = rng.integers(0, 9, len(strata)).astype(np.float32)  # many ties
+        for side in (*sides, halves[number % 2]):
+            offer(side, f"{number:02d}", strata, orders)
+        assert sum(len(offers) for offers in held(sides[0])) <= 1.1 * (points + 6) + sum(size)
+    halves[0].merge(halves[1])
+    assert sides[0].queries() == sides[1].queries() == halves[0].queries()
+
+
+def test_equal_strata_cannot_be_weighed_or_delayed_afterwards():
+    chosen = Pool("test", 0, 1, 1, equal=True)
+    offer(chosen, "a", [0, 1], [1, 2])
+    for after in ({"weights": {0: 2.0}}, {"delays": {"a": 2.0}}):
+        with pytest.raises(AssertionError):
+            chosen.queries(**after)
 
 
 def test_ties_do_not_depend_on_what_came_first():

@@ -5,13 +5,14 @@ import pytest
 
 from frugalseg.acquisition.diverse import Diverse, DiverseConfig
 from frugalseg.acquisition.global_points import GlobalPoints, GlobalPointsConfig
-from frugalseg.acquisition.view import FrameView
-from frugalseg.core.chance import generator
+from frugalseg.acquisition.view import Asked, FrameView
+from frugalseg.core.chance import generator, key_hash
 from frugalseg.core.cost import Budget, CostModel
+from frugalseg.core.records import Point, Verdict
 
 
-def select(selector, config, views, budget):
-    chosen = selector(config, Budget.parse(budget), len(views), CostModel(), 0)
+def select(selector, config, views, budget, seed=0):
+    chosen = selector(config, Budget.parse(budget), len(views), CostModel(), seed)
     for view in views:
         chosen.see(view)
     return chosen.finish()
@@ -47,6 +48,13 @@ def test_diverse_asks_one_of_those_that_look_alike():
     assert {sum(query.key == key for query in queries) for key in asked} == {10}
 
 
+def test_diverse_asks_what_looks_like_a_frame_left_out_only():
+    views = sorted(drive("x", [0, 0, 0]), key=lambda view: key_hash(view.key))
+    views[1].prediction_HW[:8], views[2].prediction_HW[:16] = 1, 1  # neighbours differ in a quarter
+    asked = {query.key for query in select(Diverse, DiverseConfig(tolerance=0.25), views, "40points")}
+    assert asked == {views[0].key, views[2].key}
+
+
 def test_diverse_keeps_its_questions_apart():
     queries = select(Diverse, DiverseConfig(apart=0.1), drive("x", [0]), "12points")
     points = [(query.point.row, query.point.column) for query in queries]
@@ -57,3 +65,14 @@ def test_diverse_keeps_its_questions_apart():
 def test_diverse_goes_to_the_others_when_a_frame_has_nothing_left():
     views = drive("x", [0, 0])
     assert len(select(Diverse, DiverseConfig(), views, "3000points")) == 3000
+
+
+def test_diverse_asks_less_often_around_an_ambiguous_answer():
+    def near(verdict, radius):
+        asked = (Asked(Point(0, 0), verdict),)
+        view = FrameView("a", np.zeros((1, 40), np.float32), np.zeros((1, 40), np.uint8), asked=asked)
+        config = DiverseConfig(apart=0, ambiguous_radius_px=radius)
+        queries = [query for seed in range(200) for query in select(Diverse, config, [view], "1point", seed)]
+        return sum(query.point.column < 6 for query in queries)
+
+    assert near(Verdict.CLASS, 8) == near(Verdict.AMBIGUOUS, 0) > 15 > 3 * near(Verdict.AMBIGUOUS, 8)

@@ -47,6 +47,11 @@ def images_page() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def selection_pass() -> ModuleType:
+    return load("selection_pass")
+
+
+@pytest.fixture(scope="session")
 def images() -> ModuleType:
     return load("images")
 
