@@ -100,10 +100,12 @@ def export(project: Project, selection: Path, store: Store, options: Options) ->
     if options.dry_run:
         return StageResult("label", None, {"questions": str(selection), **config})
 
-    def work(folder: Path) -> dict[str, Any]:
-        return _write(project, selection, folder, histories)
+    inputs = round_inputs(project, selection, simulated=False)
 
-    return run_stage(project, "label", round_inputs(project, selection), config, work, options)
+    def work(folder: Path) -> dict[str, Any]:
+        return _write(project, inputs, folder, histories)
+
+    return run_stage(project, "label", inputs, config, work, options)
 
 
 def figures(project: Project, selection: Path, store: Store) -> dict[str, Any]:
@@ -138,10 +140,10 @@ def measured(histories: Sequence[History], annotators: Annotators) -> dict[str, 
     }
 
 
-def _write(project: Project, selection: Path, folder: Path, histories: Sequence[History]) -> dict[str, Any]:
+def _write(project: Project, inputs: Mapping[str, Path], folder: Path, histories: Sequence[History]) -> dict[str, Any]:
     rows = {history.query: history.rows() for history in histories if history.truth is None}
-    queries = read_records(selection / QUESTIONS, Query)
-    write_round(project, selection, [row for query in queries for row in rows.get(query.id, [])], folder)
+    queries = read_records(inputs["questions"] / QUESTIONS, Query)
+    write_round(project, inputs, [row for query in queries for row in rows.get(query.id, [])], folder)
     annotators = Annotators.of(histories, len(project.classes))
     found = measured(histories, annotators)
     (folder / LEDGER).write_text(json.dumps(found, indent=1))

@@ -46,11 +46,17 @@ class _Plan:
 
 
 def select(
-    project: Project, strategy: str | None, budget: str | None, start: Path | None, options: Options
+    project: Project,
+    strategy: str | None,
+    budget: str | None,
+    start: Path | None,
+    options: Options,
+    alone: bool = False,
 ) -> StageResult:
     """Choose what people are asked. `start` is the folder of the stage whose model asks; by default the newest one.
 
-    What that model, or one it goes on from, was trained to know from people is not asked again.
+    What that model, or one it goes on from, was trained to know from people is not asked again, nor what was answered
+    since and waits to be learned; with `alone` (to compare selectors) the latter is passed over.
 
     Raises:
         StageOrderError: there is no model yet.
@@ -59,7 +65,7 @@ def select(
     strategy = strategy or project.settings.strategy
     overrides = [text for text in options.overrides if not _is_share(text)]
     config = project.stage_config("selector", strategy, options.config, overrides)
-    asking = Asking.begin(project, strategy, config, budget, start)
+    asking = Asking.begin(project, strategy, config, budget, start, alone)
     if strategy in catalog.IMAGE_SELECTORS:
         if overrides != list(options.overrides) and _control_share(project, options):
             raise ConfigError(
@@ -71,14 +77,16 @@ def select(
 
 
 def _select_points(asking: Asking, options: Options) -> StageResult:
+    share = _control_share(asking.project, options)
+    settings = {**asking.settings, SHARE: share}
+    asking = asking.or_the_same(asking.inputs, settings)
     labelled = labelled_in_full(asking.labels)
     frames = tuple(frame for frame in asking.project.manifest("target") if frame.key not in labelled)
     cost = asking.cost.model
-    total, share = asking.budget.total_points(len(frames), cost), _control_share(asking.project, options)
+    total = asking.budget.total_points(len(frames), cost)
     plan = _Plan(asking, frames, control_points(total, share, asking.strategy))
     found = asking.facts(asking.budget.human_seconds(len(frames), cost))
     found |= {"points": total, "control_points": plan.control}
-    settings = {**asking.settings, SHARE: share}
     if options.dry_run:
         return StageResult(asking.name, None, {**found, "config": settings})
 

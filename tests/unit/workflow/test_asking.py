@@ -1,0 +1,50 @@
+"""Selections one after the other: what was asked is not asked again, and a command given again is the same one."""
+
+from pathlib import Path
+
+import pytest
+
+from frugalseg.core.codec import read_label_png
+from frugalseg.core.records import Answer, Query, Verdict
+from frugalseg.core.table import read_records
+from frugalseg.workflow.label import label
+from frugalseg.workflow.project import ANSWERS, QUESTIONS
+from frugalseg.workflow.rounds import chain
+from frugalseg.workflow.select import select
+from frugalseg.workflow.stage import Options
+
+QUIET = Options(quiet=True)
+
+
+def pixels(selection: Path) -> set[tuple]:
+    return {(query.key, query.point) for query in read_records(selection / QUESTIONS, Query)}
+
+
+@pytest.mark.parametrize("strategy", ["entropy_patches", "random_patches"])
+def test_a_larger_budget_before_any_training_asks_for_more_and_keeps_all_answers(untrained, strategy):
+    project = untrained(frames=2, source=False)
+    start = project.list()[0].folder
+    first = select(project, strategy, "5points/image", None, QUIET)
+    answered = label(project, True, first.where, QUIET)
+    again = select(project, strategy, "5points/image", None, QUIET)
+    assert (again.where, again.done_before) == (first.where, True), "the same command asks nothing new"
+    second = select(project, strategy, "10points/image", None, QUIET)
+    assert len(pixels(second.where)) == 20 and not pixels(first.where) & pixels(second.where)
+    both = label(project, True, second.where, QUIET)
+    assert [run.folder for run in chain(both.where)] == [answered.where, both.where]
+    said = [row for run in chain(both.where) for row in read_records(run.folder / ANSWERS, Answer)]
+    labels = [read_label_png(path) for path in sorted((both.where / "partial" / "labels").rglob("*.png"))]
+    assert sum(int((ids != 255).sum()) for ids in labels) == sum(row.verdict is Verdict.CLASS for row in said) > 0
+    for budget, found in (("5points/image", first), ("10points/image", second)):
+        assert select(project, strategy, budget, None, QUIET).where == found.where
+        assert label(project, True, found.where, QUIET).done_before
+    alone = select(project, strategy, "10points/image", start, QUIET, alone=True)
+    assert alone.where != second.where and not project.run(str(alone.where)).has_input("earlier")
+
+
+def test_a_control_from_the_same_start_is_a_line_of_its_own(untrained):
+    project = untrained(frames=2, source=False)
+    own = select(project, "entropy_patches", "5points/image", None, QUIET)
+    label(project, True, own.where, QUIET)
+    control = select(project, "random_patches", "5points/image", None, QUIET)
+    assert not project.run(str(control.where)).has_input("earlier")
