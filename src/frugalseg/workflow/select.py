@@ -5,15 +5,16 @@ Whole images are the business of `select_images.py`. Of questions about pixels a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from frugalseg.acquisition.view import Asked, FrameView
+from frugalseg.acquisition.view import Asked, FrameView, Selector
 from frugalseg.annotation.oracle import near_edge
 from frugalseg.core.chance import key_hash
 from frugalseg.core.config import load_config
@@ -23,8 +24,9 @@ from frugalseg.core.table import write_records
 from frugalseg.evaluation.surprise import Guess
 from frugalseg.workflow import catalog
 from frugalseg.workflow.asking import Asking
-from frugalseg.workflow.control_slice import ControlConfig, control_points, draw_control, mixed
+from frugalseg.workflow.control_slice import ControlConfig, blank_view, control_points, draw_control, mixed
 from frugalseg.workflow.drawing import draw_selection
+from frugalseg.workflow.predictions import archive_of, keep, kept
 from frugalseg.workflow.project import GUESSES, MODEL, QUESTIONS, Project
 from frugalseg.workflow.rounds import asked_before, labelled_in_full
 from frugalseg.workflow.scoring import views
@@ -119,37 +121,61 @@ def _select(plan: _Plan, folder: Path, options: Options) -> dict[str, Any]:
     left = asking.budget.less(len(control), len(frames), cost) if control else asking.budget
     entry = catalog.entry("selector", asking.strategy)
     selector = entry.load()(asking.config, left, len(frames), cost, asking.seed)
-    shown = {frame.key for frame in sorted(frames, key=lambda frame: key_hash(frame.key))[:SHOWN_FRAMES]}
-    entropies: dict[str, float] = {}
-    with Shelf(folder) as shelf:
-        for number, view in enumerate(views(asking.start / MODEL, frames, selector.needs, taken), 1):
-            selector.see(view)
-            if number % 100 == 0:
-                options.say(f"select {number}/{len(frames)}")
-            shelf.put(view.key, view.prediction_HW)
-            entropies[view.key] = float(view.entropy_HW.mean(dtype=np.float64))
-            if view.key in shown:
-                _keep_entropy(folder, view)
+    archive = archive_of(asking.project, asking.start / MODEL)
+    known = kept(archive, [frame.key for frame in frames]) if asking.strategy in catalog.BLIND_SELECTORS else None
+    if known is not None:
+        for frame in frames:
+            selector.see(blank_view(frame, taken.get(frame.key, ())))
         queries = mixed(selector.finish(), control)
-        write_records(folder / GUESSES, _guesses(queries, shelf, cost.boundary_px), Guess)
+        write_records(folder / GUESSES, _guesses(queries, known.get, cost.boundary_px), Guess)
+        entropies, scored = {frame.key: known.entropies[frame.key] for frame in frames}, 0
+    else:
+        with Shelf(folder) as predictions:
+            entropies = _look(plan, selector, taken, predictions, folder, options)
+            queries = mixed(selector.finish(), control)
+            write_records(folder / GUESSES, _guesses(queries, predictions.get, cost.boundary_px), Guess)
+            keep(archive, predictions, entropies)
+        scored = len(entropies)
     write_records(folder / QUESTIONS, queries, Query)
     draw_selection(asking.project, queries, folder)
     return {
         "questions": len(queries),
         "frames": len({query.key for query in queries}),
-        "frames_scored": len(entropies),
+        "frames_scored": scored,
         "mean_entropy": float(np.mean([entropies[key] for key in sorted(entropies)])),
     }
 
 
-def _guesses(queries: Iterable[Query], shelf: Shelf, edge_px: int) -> list[Guess]:
+def _look(
+    plan: _Plan,
+    selector: Selector,
+    taken: Mapping[str, tuple[Asked, ...]],
+    predictions: Shelf,
+    folder: Path,
+    options: Options,
+) -> dict[str, float]:
+    """Run the network over all frames. Set predictions aside; return the mean entropies."""
+    entropies: dict[str, float] = {}
+    shown = {frame.key for frame in sorted(plan.frames, key=lambda frame: key_hash(frame.key))[:SHOWN_FRAMES]}
+    for number, view in enumerate(views(plan.asking.start / MODEL, plan.frames, selector.needs, taken), 1):
+        selector.see(view)
+        if number % 100 == 0:
+            options.say(f"select {number}/{len(plan.frames)}")
+        predictions.put(view.key, view.prediction_HW)
+        entropies[view.key] = float(view.entropy_HW.mean(dtype=np.float64))
+        if view.key in shown:
+            _keep_entropy(folder, view)
+    return entropies
+
+
+def _guesses(queries: Iterable[Query], predicted: Callable[[str], NDArray[np.uint8]], edge_px: int) -> list[Guess]:
     """Return what the model said at each point, and whether one of its own edges is near."""
     points: dict[str, list[Query]] = defaultdict(list)
     for query in queries:
         points[query.key].append(query)
     guesses = []
     for key, asked in points.items():
-        prediction_HW = shelf.get(key)
+        prediction_HW = predicted(key)
         for query in asked:
             if query.point is not None:
                 class_id = int(prediction_HW[query.point.row, query.point.column])

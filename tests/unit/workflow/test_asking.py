@@ -1,5 +1,7 @@
 """Selections one after the other: what was asked is not asked again, and a command given again is the same one."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,11 @@ import pytest
 from frugalseg.core.codec import read_label_png
 from frugalseg.core.records import Answer, Query, Verdict
 from frugalseg.core.table import read_records
+from frugalseg.evaluation.surprise import Guess
+from frugalseg.workflow import catalog
 from frugalseg.workflow.label import label
-from frugalseg.workflow.project import ANSWERS, QUESTIONS
+from frugalseg.workflow.predictions import FOLDER, kept, make_room
+from frugalseg.workflow.project import ANSWERS, GUESSES, QUESTIONS
 from frugalseg.workflow.rounds import chain
 from frugalseg.workflow.select import select
 from frugalseg.workflow.stage import Options
@@ -48,3 +53,38 @@ def test_a_control_from_the_same_start_is_a_line_of_its_own(untrained):
     label(project, True, own.where, QUIET)
     control = select(project, "random_patches", "5points/image", None, QUIET)
     assert not project.run(str(control.where)).has_input("earlier")
+
+
+def looked(project, result) -> int:
+    return project.run(str(result.where)).extra["frames_scored"]
+
+
+def outcome(project, result) -> tuple:
+    found = project.run(str(result.where)).extra
+    rows = read_records(result.where / QUESTIONS, Query), read_records(result.where / GUESSES, Guess)
+    return *rows, found["mean_entropy"]
+
+
+@pytest.mark.parametrize("control", catalog.BLIND_SELECTORS)
+def test_a_control_reads_what_the_network_said_instead_of_asking_it_again(untrained, control):
+    project = untrained(frames=3, source=False)
+    own = select(project, "entropy_patches", "5points/image", None, QUIET)
+    first = select(project, control, "5points/image", None, QUIET)
+    assert (looked(project, own), looked(project, first)) == (3, 0)
+    assert looked(project, select(project, "entropy_patches", "6points/image", None, QUIET)) == 3, "it needs entropies"
+    read, archives = outcome(project, first), list((project.folder / FOLDER).glob("*"))
+    assert len(archives) == 1
+    shutil.rmtree(first.where)
+    archives[0].write_bytes(archives[0].read_bytes()[:-40])
+    anew = select(project, control, "5points/image", None, QUIET)
+    assert looked(project, anew) == 3 and outcome(project, anew) == read, "the same, by a look of its own"
+    assert kept(archives[0], [frame.key for frame in project.manifest("target")]) is not None
+    assert kept(archives[0], ["another"]) is None
+
+
+def test_the_oldest_predictions_give_way(tmp_path):
+    for age, name in enumerate("dcba"):
+        (tmp_path / f"{name}.zip").write_bytes(bytes(10))
+        os.utime(tmp_path / f"{name}.zip", ns=(age, age))
+    make_room(tmp_path, 25)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["a", "b"]
