@@ -4,6 +4,7 @@ Whole images are the business of `select_images.py`. Of questions about pixels a
 (`control_slice.py`). Nothing is asked that an earlier round asked.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from frugalseg.acquisition.view import Asked, FrameView, Selector
+from frugalseg.acquisition.view import Asked, Selector
 from frugalseg.annotation.oracle import near_edge
-from frugalseg.core.chance import key_hash
 from frugalseg.core.config import load_config
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.records import Frame, Query
@@ -25,7 +25,7 @@ from frugalseg.evaluation.surprise import Guess
 from frugalseg.workflow import catalog
 from frugalseg.workflow.asking import Asking
 from frugalseg.workflow.control_slice import ControlConfig, blank_view, control_points, draw_control, mixed
-from frugalseg.workflow.drawing import draw_selection
+from frugalseg.workflow.drawing import draw_selection, most_asked
 from frugalseg.workflow.predictions import archive_of, keep, kept
 from frugalseg.workflow.project import GUESSES, MODEL, QUESTIONS, Project
 from frugalseg.workflow.rounds import asked_before, labelled_in_full
@@ -34,7 +34,8 @@ from frugalseg.workflow.select_images import select_images
 from frugalseg.workflow.shelf import Shelf
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
-SHOWN_FRAMES = 12  # whose entropy maps are kept for the report
+SHOWN_FRAMES = 12  # whose entropy maps are kept for the report: those with most questions
+MAP_SIDE = 640  # pixels of such a map at most
 SHARE = "control_share"
 
 
@@ -130,10 +131,12 @@ def _select(plan: _Plan, folder: Path, options: Options) -> dict[str, Any]:
         write_records(folder / GUESSES, _guesses(queries, known.get, cost.boundary_px), Guess)
         entropies, scored = {frame.key: known.entropies[frame.key] for frame in frames}, 0
     else:
-        with Shelf(folder) as predictions:
-            entropies = _look(plan, selector, taken, predictions, folder, options)
+        with Shelf(folder) as predictions, Shelf(folder) as maps:
+            entropies = _look(plan, selector, taken, predictions, maps, options)
             queries = mixed(selector.finish(), control)
             write_records(folder / GUESSES, _guesses(queries, predictions.get, cost.boundary_px), Guess)
+            for key in most_asked(queries)[:SHOWN_FRAMES]:
+                _keep_entropy(folder, key, maps.get(key))
             keep(archive, predictions, entropies)
         scored = len(entropies)
     write_records(folder / QUESTIONS, queries, Query)
@@ -151,21 +154,25 @@ def _look(
     selector: Selector,
     taken: Mapping[str, tuple[Asked, ...]],
     predictions: Shelf,
-    folder: Path,
+    maps: Shelf,
     options: Options,
 ) -> dict[str, float]:
-    """Run the network over all frames. Set predictions aside; return the mean entropies."""
+    """Run the network over all frames. Set predictions and small entropy maps aside; return the mean entropies."""
     entropies: dict[str, float] = {}
-    shown = {frame.key for frame in sorted(plan.frames, key=lambda frame: key_hash(frame.key))[:SHOWN_FRAMES]}
     for number, view in enumerate(views(plan.asking.start / MODEL, plan.frames, selector.needs, taken), 1):
         selector.see(view)
         if number % 100 == 0:
             options.say(f"select {number}/{len(plan.frames)}")
         predictions.put(view.key, view.prediction_HW)
+        maps.put(view.key, small(view.entropy_HW))
         entropies[view.key] = float(view.entropy_HW.mean(dtype=np.float64))
-        if view.key in shown:
-            _keep_entropy(folder, view)
     return entropies
+
+
+def small(entropy_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return every n-th pixel of an entropy map, at most `MAP_SIDE` a side, 0-255: which are shown is known later."""
+    step = math.ceil(max(entropy_HW.shape) / MAP_SIDE)
+    return np.rint(entropy_HW[::step, ::step].clip(0, 1) * 255).astype(np.uint8)
 
 
 def _guesses(queries: Iterable[Query], predicted: Callable[[str], NDArray[np.uint8]], edge_px: int) -> list[Guess]:
@@ -183,7 +190,7 @@ def _guesses(queries: Iterable[Query], predicted: Callable[[str], NDArray[np.uin
     return guesses
 
 
-def _keep_entropy(folder: Path, view: FrameView) -> None:
-    path = folder / "entropy" / f"{view.key}.png"
+def _keep_entropy(folder: Path, key: str, entropy_HW: NDArray[np.uint8]) -> None:
+    path = folder / "entropy" / f"{key}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.rint(view.entropy_HW.clip(0, 1) * 255).astype(np.uint8)).save(path)
+    Image.fromarray(entropy_HW).save(path)

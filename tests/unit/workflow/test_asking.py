@@ -4,18 +4,21 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from frugalseg.core.codec import read_label_png
-from frugalseg.core.records import Answer, Query, Verdict
+from frugalseg.core.records import Answer, Query, QueryKind, Verdict
 from frugalseg.core.table import read_records
 from frugalseg.evaluation.surprise import Guess
 from frugalseg.workflow import catalog
+from frugalseg.workflow.drawing import most_asked
 from frugalseg.workflow.label import label
 from frugalseg.workflow.predictions import FOLDER, kept, make_room
 from frugalseg.workflow.project import ANSWERS, GUESSES, QUESTIONS
+from frugalseg.workflow.report import report_stage
 from frugalseg.workflow.rounds import chain
-from frugalseg.workflow.select import select
+from frugalseg.workflow.select import select, small
 from frugalseg.workflow.stage import Options
 
 QUIET = Options(quiet=True)
@@ -88,3 +91,27 @@ def test_the_oldest_predictions_give_way(tmp_path):
         os.utime(tmp_path / f"{name}.zip", ns=(age, age))
     make_room(tmp_path, 25)
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_maps_are_kept_and_shown_of_the_frames_with_most_questions(untrained):
+    project = untrained(frames=6, source=False)
+    found = select(project, "global_points", "3points", None, QUIET)
+    asked = most_asked(read_records(found.where / QUESTIONS, Query))
+    maps = found.where / "entropy"
+    assert {path.relative_to(maps).with_suffix("").as_posix() for path in maps.rglob("*.png")} == {*asked}
+    assert 1 <= len(asked) <= 3
+    label(project, True, found.where, QUIET)
+    text = (report_stage(project, QUIET).where / "report.html").read_text()
+    assert {frame.key for frame in project.manifest("target") if f"{frame.key} (target)" in text} == {*asked}
+
+
+def test_most_asked_first_and_ties_by_key():
+    queries = [Query(f"q{n}", key, QueryKind.IMAGE, "s", 0.0) for n, key in enumerate("abbcccd")]
+    assert most_asked(queries) == most_asked(queries[::-1])
+    assert most_asked(queries)[:2] == ["c", "b"] and {*most_asked(queries)[2:]} == {"a", "d"}
+
+
+def test_maps_set_aside_are_small():
+    entropy_HW = np.linspace(0, 1, 1300 * 10, dtype=np.float32).reshape(10, 1300)
+    small_HW = small(entropy_HW)
+    assert small_HW.shape == (4, 434) and small_HW[0, 0] == 0 and small_HW[3, 1] == round(255 * float(entropy_HW[9, 3]))
