@@ -225,7 +225,8 @@ def _question_frames(project: Project, runs: list[RunInfo]) -> list[ShownFrame]:
 def _entropy(path: Path, frame: Frame) -> NDArray[np.float32]:
     """Return a kept entropy map in 0-1 at the frame's size."""
     with Image.open(path) as small:
-        return np.asarray(small.resize((frame.width, frame.height), Image.Resampling.NEAREST), np.float32) / 255
+        map_HW = np.asarray(small.resize((frame.width, frame.height), Image.Resampling.NEAREST), np.float32)
+    return map_HW / np.float32(255)
 
 
 def _prediction_frames(project: Project, scored: list[_Scored]) -> list[ShownFrame]:

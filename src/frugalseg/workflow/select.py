@@ -172,7 +172,8 @@ def _look(
 def small(entropy_HW: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return every n-th pixel of an entropy map, at most `MAP_SIDE` a side, 0-255: which are shown is known later."""
     step = math.ceil(max(entropy_HW.shape) / MAP_SIDE)
-    return np.rint(entropy_HW[::step, ::step].clip(0, 1) * 255).astype(np.uint8)
+    small_HW: NDArray[np.uint8] = np.rint(entropy_HW[::step, ::step].clip(0, 1) * 255).astype(np.uint8)
+    return small_HW
 
 
 def _guesses(queries: Iterable[Query], predicted: Callable[[str], NDArray[np.uint8]], edge_px: int) -> list[Guess]:

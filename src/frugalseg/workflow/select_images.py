@@ -37,7 +37,7 @@ def select_images(asking: Asking, options: Options) -> StageResult:
         BudgetError: the budget buys no image, or more than there are.
     """
     strategy = catalog.entry("selector", asking.strategy).load()(asking.config)
-    more = {}
+    more: dict[str, Path] = {}
     if SOURCE in strategy.needs:
         more |= {"source": _source_folder(asking), "classes": asking.project.folder / "classes.toml"}
     if LIKENESS in strategy.needs:
