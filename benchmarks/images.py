@@ -181,7 +181,7 @@ def learn_from_draw(options: argparse.Namespace) -> dict[str, Any]:
                 continue
             name, *settings = row.split(":")
             ask = Options(overrides=tuple(settings), quiet=True)
-            selection = select(drawn, name, f"{percent}%images", start.where, ask)
+            selection = select(drawn, name, f"{percent}%images", start.where, ask, alone=True)
             answers = label(drawn, True, selection.where, Options(quiet=True))
             for part in ("m1", *(options.parts if row == options.judged else ())):
                 trained = retrain(project, "mada", start.where, answers.where, retraining(project, options, part))

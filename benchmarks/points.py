@@ -139,7 +139,7 @@ def learn_from_draw(options: argparse.Namespace) -> dict[str, Any]:
                 continue
             name, *settings = row.split(":")
             ask = Options(overrides=("control_share=0", *settings), quiet=True)
-            selection = select(drawn, name, f"{points}points/image", start.where, ask)
+            selection = select(drawn, name, f"{points}points/image", start.where, ask, alone=True)
             answers = label(drawn, True, selection.where, Options(quiet=True))
             trained = retrain(project, "point_da", start.where, answers.where, retraining(options))
             key = f"{row} {points}"

@@ -107,7 +107,7 @@ def run_seed(data: Path, work: Path, seed: int, dev: str | None, rows: list[str]
     score("cbst", adapted)
     for strategy in ("entropy_patches", "random_patches", "random_points"):
         if strategy in rows:
-            selection = select(project, strategy, "50points/image", adapted.where, quiet)
+            selection = select(project, strategy, "50points/image", adapted.where, quiet, alone=True)
             answers = label(project, True, selection.where, quiet)
             score(f"50 points, {strategy}", retrain(project, "point_da", adapted.where, answers.where, quiet))
     if "all" in rows:

@@ -33,6 +33,7 @@ from frugalseg.annotation.questions import (
 )
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import AnswerError, ConflictError, ForbiddenError
+from frugalseg.core.records import Point
 
 PAYLOAD: TypeAdapter[Reply | Undo] = TypeAdapter(Reply | Undo)
 MOST_LEASES = 32  # that one request asks for
@@ -207,6 +208,15 @@ class Store:
         """
         with self.database.read() as session:
             return [shown(question_row(session, number)) for number in numbers]
+
+    def gold(self) -> dict[str, list[Point]]:
+        """Return the pixels with known answers that any selection asked, by the key of their frame."""
+        found: dict[str, list[Point]] = defaultdict(list)
+        with self.database.read() as session:
+            known = select(QuestionRow.key, QuestionRow.row, QuestionRow.column).where(QuestionRow.truth.is_not(None))
+            for key, row, column in session.execute(known):
+                found[key].append(Point(row, column))
+        return found
 
     def _insert(self, session: Session, uuid: str, event: Event, account: Account, question: QuestionRow) -> None:
         lease = leases.lease_of(session, question.id, account.id)

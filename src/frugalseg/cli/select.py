@@ -53,7 +53,8 @@ def command(
     Some strategies ask for whole images, the others for pixels; `frugalseg methods` lists them.
 
     A tenth of the questions about pixels, hidden among the others, is drawn at random: the report compares what came
-    back. What earlier rounds asked is not asked again.
+    back. What earlier rounds asked is not asked again, nor what was answered since and waits for `retrain`; the same
+    command again is the same selection.
 
     With --dry-run it says how many points or images the budget buys and how long people will need.
     """

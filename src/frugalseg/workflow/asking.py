@@ -1,21 +1,26 @@
 """What every selection of a round begins with: which model asks, what earlier rounds asked, what an answer costs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from frugalseg.core.artifact import content_hash, fingerprint_of
 from frugalseg.core.chance import seed_for
 from frugalseg.core.cost import Budget
 from frugalseg.core.measured_cost import ProjectCost
 from frugalseg.core.runs import RunInfo
 from frugalseg.workflow.project import MODEL, Project
 from frugalseg.workflow.rounds import EARLIER, chain, cost_model, learned_from, own_model
+from frugalseg.workflow.series import answers_to_follow
 
 
 @dataclass(frozen=True)
 class Asking:
-    """One selection. `earlier` is the label stage of the round before, `number` this round's, `seed` its own."""
+    """One selection. `earlier` is the label stage of the round before, `number` this round's, `seed` its own.
+
+    `alone`: it follows what its model has learned from, and nothing else, so that selectors can be compared.
+    """
 
     project: Project
     strategy: str
@@ -25,10 +30,15 @@ class Asking:
     earlier: Path | None
     labels: Sequence[RunInfo]
     cost: ProjectCost
+    alone: bool = False
 
     @classmethod
-    def begin(cls, project: Project, strategy: str, config: Any, budget: str | None, start: Path | None) -> "Asking":
+    def begin(
+        cls, project: Project, strategy: str, config: Any, budget: str | None, start: Path | None, alone: bool = False
+    ) -> "Asking":
         """Return the next selection of a project; without `start` the newest model of its own series asks.
+
+        It follows all answers that nobody has learned from yet (`answers_to_follow`), unless it is `alone`.
 
         Raises:
             StageOrderError: there is no model yet.
@@ -37,9 +47,26 @@ class Asking:
         parsed = Budget.parse(budget or project.settings.budget)
         if start is None:
             start = own_model(project) or project.latest_model()
-        earlier = learned_from(start)
+        earlier = learned_from(start) if alone else answers_to_follow(project, start, strategy)
         labels = chain(earlier)
-        return cls(project, strategy, config, parsed, start, earlier, labels, cost_model(project, labels))
+        return cls(project, strategy, config, parsed, start, earlier, labels, cost_model(project, labels), alone)
+
+    def or_the_same(self, inputs: Mapping[str, Path], settings: Mapping[str, Any]) -> "Asking":
+        """Return the finished selection that this command made before, by what it followed then; else this one.
+
+        So a command given again asks nothing new, whatever has been answered in the meantime.
+        """
+        finished = [run for run in self.project.list() if run.name == self.name and not self.alone]
+        hashes = {name: content_hash(path) for name, path in inputs.items() if name != EARLIER} if finished else {}
+        for run in reversed(finished):
+            earlier = run.input(EARLIER) if run.has_input(EARLIER) else None
+            if earlier is not None and not earlier.is_dir():
+                continue
+            whole = hashes | ({EARLIER: content_hash(earlier)} if earlier is not None else {})
+            if fingerprint_of(self.name, settings, self.project.settings.seed, whole) == run.fingerprint:
+                labels = chain(earlier)
+                return replace(self, earlier=earlier, labels=labels, cost=cost_model(self.project, labels))
+        return self
 
     @property
     def number(self) -> int:

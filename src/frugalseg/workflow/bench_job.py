@@ -16,6 +16,7 @@ from frugalseg.workflow.choose_model import judge_stage
 from frugalseg.workflow.evaluate import evaluate_stage
 from frugalseg.workflow.label import label, label_nothing
 from frugalseg.workflow.project import MODEL, NETWORKS, Project
+from frugalseg.workflow.rounds import EARLIER, learned_from
 from frugalseg.workflow.select import select
 from frugalseg.workflow.stage import Options, StageResult
 from frugalseg.workflow.train import adapt, retrain
@@ -156,7 +157,9 @@ def _ask(project: Project, ask: Ask, start: Path) -> Path:
         return label(project, True, None, QUIET, everything=True).where
     if ask.budget is None:
         return label_nothing(project, QUIET).where
-    questions = select(project, ask.strategy, ask.budget, start, Options(overrides=ask.overrides, quiet=True))
+    questions = select(
+        project, ask.strategy, ask.budget, start, Options(overrides=ask.overrides, quiet=True), alone=True
+    )
     return label(project, True, questions.where, QUIET).where
 
 
@@ -177,9 +180,10 @@ def _answered(project: Project, ask: Ask, start: Path) -> Path | None:
 def _asked(project: Project, ask: Ask, start: Path) -> RunInfo | None:
     """Return the finished selection with these settings and this model, if what it saw is as it was then."""
     dry = Options(overrides=ask.overrides, dry_run=True, quiet=True)
-    planned, model = select(project, ask.strategy, ask.budget, start, dry), (start / MODEL).resolve()
+    planned, model = select(project, ask.strategy, ask.budget, start, dry, alone=True), (start / MODEL).resolve()
     for run in project.list():
         same = run.name == planned.name and run.config == planned.found["config"]
+        same &= (run.input(EARLIER) if run.has_input(EARLIER) else None) == learned_from(start)
         if same and run.input("model").resolve() == model:
             inputs = {name: run.input(name) for name in run.content["inputs"]}
             if (found := Stage(project.runs, run.name, inputs, run.config, [], run.seed).done()) is not None:

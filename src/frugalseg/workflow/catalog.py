@@ -248,6 +248,9 @@ SELECTORS = {
     ),
 }
 
+# Selectors that look at no map of a network: their questions depend on sizes, askable pixels and the seed.
+BLIND_SELECTORS = ("random_patches", "random_points")
+
 # Selectors that ask for whole frames; the others ask for single pixels.
 IMAGE_SELECTORS = ("random_images", "entropy_images", "adversarial", "aada", "multi_anchor", "diverse_images")
 

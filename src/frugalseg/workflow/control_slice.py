@@ -52,10 +52,15 @@ def draw_control(
     budget = Budget(BudgetKind.POINTS, points, f"{points}points")
     selector = RandomPoints(RandomPointsConfig(), budget, len(frames), cost, seed_for(seed, "control slice"))
     for frame in frames:
-        size_HW = (frame.height, frame.width)
-        blank = np.zeros(size_HW, np.float32), np.zeros(size_HW, np.uint8)  # the draw looks at neither
-        selector.see(FrameView(frame.key, *blank, askable(frame), asked=before.get(frame.key, ())))
+        selector.see(blank_view(frame, before.get(frame.key, ())))
     return selector.finish()
+
+
+def blank_view(frame: Frame, asked: tuple[Asked, ...]) -> FrameView:
+    """Return a view for a draw that looks at no map of a network: of what is predicted it says nothing."""
+    size_HW = (frame.height, frame.width)
+    blank = np.zeros(size_HW, np.float32), np.zeros(size_HW, np.uint8)
+    return FrameView(frame.key, *blank, askable(frame), sequence=frame.sequence, index=frame.index, asked=asked)
 
 
 def mixed(chosen: Sequence[Query], control: Sequence[Query]) -> list[Query]:

@@ -4,12 +4,13 @@ Nothing here loads torch: `label` is to start in a second.
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from frugalseg.annotation.media import MediaFolder, Renderer
+from frugalseg.core.chance import key_hash
 from frugalseg.core.errors import ArtifactError, ImageFileError
 from frugalseg.core.files import write_atomic
 from frugalseg.core.records import Frame, Manifest, Query
@@ -27,6 +28,12 @@ def by_frame(manifest: Manifest, queries: Sequence[Query]) -> Iterator[tuple[Fra
         asked[query.key].append(query)
     for frame in sorted((f for f in manifest if f.key in asked), key=lambda f: (f.sequence, f.index, f.key)):
         yield frame, asked[frame.key]
+
+
+def most_asked(queries: Iterable[Query]) -> list[str]:
+    """Return the keys of the frames that are asked about: most questions first, ties in an order that mixes drives."""
+    counts = Counter(query.key for query in queries)
+    return sorted(counts, key=lambda key: (-counts[key], key_hash(key), key))
 
 
 def draw(manifest: Manifest, queries: Sequence[Query], media: MediaFolder) -> tuple[dict[str, Shown], list[str]]:

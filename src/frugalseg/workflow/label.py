@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def label(
         )
     need_truth(project)
     inputs = {"target": project.manifest_folder("target"), "classes": project.folder / "classes.toml"}
-    inputs |= round_inputs(project, selection) if selection is not None and not everything else {}
+    inputs |= round_inputs(project, selection, simulated=True) if selection is not None and not everything else {}
     config = {"simulate": True, "everything": everything, "seed": project.settings.seed}
     careless = OracleConfig()
     if "questions" in inputs:
@@ -68,7 +69,7 @@ def label(
 
     def work(folder: Path) -> dict[str, Any]:
         if "questions" in inputs:
-            return _simulate(project, inputs["questions"], careless, folder)
+            return _simulate(project, inputs, careless, folder)
         return _label_everything(project, folder)
 
     return run_stage(project, STAGE, inputs, config, work, options, seed=project.settings.seed)
@@ -128,12 +129,12 @@ def _label_everything(project: Project, folder: Path) -> dict[str, Any]:
     return {"answers": len(target), "human_seconds": seconds, "everything": True, "simulated": True}
 
 
-def _simulate(project: Project, selection: Path, careless: OracleConfig, folder: Path) -> dict[str, Any]:
+def _simulate(project: Project, inputs: Mapping[str, Path], careless: OracleConfig, folder: Path) -> dict[str, Any]:
     target = project.manifest("target")
     reader = LabelReader(target.classes, project.classes)
     oracle = Oracle(CostModel(), project.settings.seed, careless)
     by_key: dict[str, list[Query]] = defaultdict(list)
-    for query in read_records(selection / QUESTIONS, Query):
+    for query in read_records(inputs["questions"] / QUESTIONS, Query):
         by_key[query.key].append(query)
     answers: list[Answer] = []
     wrong = 0
@@ -150,7 +151,7 @@ def _simulate(project: Project, selection: Path, careless: OracleConfig, folder:
             if query.point is None:
                 answers.append(oracle.answer_image(query))
                 write_mask(folder, frame.key, truth_HW)
-    ledger = Ledger.of(write_round(project, selection, answers, folder), answers)
+    ledger = Ledger.of(write_round(project, inputs, answers, folder), answers)
     verdicts = {str(verdict): sum(answer.verdict is verdict for answer in answers) for verdict in Verdict}
     spent = {"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "verdicts": verdicts, "wrong": wrong}
     (folder / LEDGER).write_text(json.dumps(spent, indent=1))

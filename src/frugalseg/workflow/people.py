@@ -23,7 +23,7 @@ from frugalseg.annotation.store import Store
 from frugalseg.core.chance import generator, key_hash
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import StageOrderError
-from frugalseg.core.records import Frame, Manifest, Point, Query, QueryKind
+from frugalseg.core.records import Manifest, Point, Query, QueryKind
 from frugalseg.core.table import read_records
 from frugalseg.data.labels import LabelReader
 from frugalseg.evaluation.surprise import Guess
@@ -33,7 +33,7 @@ from frugalseg.workflow.round_labels import round_inputs, write_round
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 STORE = "answers.db"  # in the project's folder
-INSIDE_PX = 5  # a gold question lies at least so far from every other class
+INSIDE_PX = 5  # a gold question lies farther than that from every other class and every other gold question
 GOLD_TRIES = 40
 
 
@@ -65,7 +65,7 @@ def prepare(
     if not shown:
         raise StageOrderError(f"{selection}: there is nothing to ask; {len(refused)} frame(s) cannot be read.")
     asked = _questions(target, queries, shown, _guesses(selection), {})
-    checks = _gold(project, media, math.ceil(gold * len(asked)))
+    checks = _gold(project, media, store, run.fingerprint, math.ceil(gold * len(asked)))
     return store.add(run.fingerprint, run.folder.name, project.classes, asked + checks, overlap, gold)
 
 
@@ -100,10 +100,12 @@ def export(project: Project, selection: Path, store: Store, options: Options) ->
     if options.dry_run:
         return StageResult("label", None, {"questions": str(selection), **config})
 
-    def work(folder: Path) -> dict[str, Any]:
-        return _write(project, selection, folder, histories)
+    inputs = round_inputs(project, selection, simulated=False)
 
-    return run_stage(project, "label", round_inputs(project, selection), config, work, options)
+    def work(folder: Path) -> dict[str, Any]:
+        return _write(project, inputs, folder, histories)
+
+    return run_stage(project, "label", inputs, config, work, options)
 
 
 def figures(project: Project, selection: Path, store: Store) -> dict[str, Any]:
@@ -138,10 +140,10 @@ def measured(histories: Sequence[History], annotators: Annotators) -> dict[str, 
     }
 
 
-def _write(project: Project, selection: Path, folder: Path, histories: Sequence[History]) -> dict[str, Any]:
+def _write(project: Project, inputs: Mapping[str, Path], folder: Path, histories: Sequence[History]) -> dict[str, Any]:
     rows = {history.query: history.rows() for history in histories if history.truth is None}
-    queries = read_records(selection / QUESTIONS, Query)
-    write_round(project, selection, [row for query in queries for row in rows.get(query.id, [])], folder)
+    queries = read_records(inputs["questions"] / QUESTIONS, Query)
+    write_round(project, inputs, [row for query in queries for row in rows.get(query.id, [])], folder)
     annotators = Annotators.of(histories, len(project.classes))
     found = measured(histories, annotators)
     (folder / LEDGER).write_text(json.dumps(found, indent=1))
@@ -178,34 +180,42 @@ def _guesses(selection: Path) -> dict[str, int]:
     return {guess.query: guess.class_id for guess in read_records(path, Guess)} if path.is_file() else {}
 
 
-def _gold(project: Project, media: MediaFolder, count: int) -> list[Question]:
-    """Return questions with known answers: pixels well inside their class, in labelled frames of the project."""
+def _gold(project: Project, media: MediaFolder, store: Store, fingerprint: str, count: int) -> list[Question]:
+    """Return questions with known answers: pixels well inside their class, in labelled frames of the project.
+
+    Each selection (`fingerprint`) draws its own, and none where an earlier one did: who answers a pixel again
+    remembers it, and it would count as a second measurement of that person.
+    """
     domain = next((domain for domain in ("validation", "source") if project.has(domain)), None)
     if domain is None:
         return []
     manifest = project.manifest(domain)
     reader = LabelReader(manifest.classes, project.classes)
-    frames = sorted((f for f in manifest if f.label), key=lambda frame: key_hash(f"gold {frame.key}"))
+    frames = sorted((f for f in manifest if f.label), key=lambda frame: key_hash(f"gold {fingerprint} {frame.key}"))
     queries: list[Query] = []
     truth: dict[str, int] = {}
+    taken = store.gold()
     for number in range(count if frames else 0):
         frame = frames[number % len(frames)]
-        point = _inside(reader.read(frame), project.settings.seed, number, frame)
+        rng = generator(project.settings.seed, "gold", fingerprint, frame.key, number)
+        point = _inside(reader.read(frame), rng, taken.get(frame.key, []))
         if point is not None:
             name = f"gold-{number}"
             queries.append(Query(name, frame.key, QueryKind.POINT, "gold", 0.0, point[0]))
             truth[name] = point[1]
+            taken.setdefault(frame.key, []).append(point[0])
     shown, _ = draw(manifest, queries, media)
     return _questions(manifest, queries, shown, {}, truth)
 
 
-def _inside(label_HW: NDArray[np.uint8], seed: int, number: int, frame: Frame) -> tuple[Point, int] | None:
-    rng = generator(seed, "gold", frame.key, number)
+def _inside(label_HW: NDArray[np.uint8], rng: np.random.Generator, taken: Sequence[Point]) -> tuple[Point, int] | None:
+    """Draw a pixel well inside its class and as far from all that are `taken`; None where `GOLD_TRIES` find none."""
     for _ in range(GOLD_TRIES):
         row, column = (int(rng.integers(length)) for length in label_HW.shape)
         around = label_HW[max(0, row - INSIDE_PX) : row + INSIDE_PX + 1, max(0, column - INSIDE_PX) :][
             :, : 2 * INSIDE_PX + 1
         ]
-        if label_HW[row, column] != IGNORE and (around == label_HW[row, column]).all():
+        near = any(max(abs(row - other.row), abs(column - other.column)) <= INSIDE_PX for other in taken)
+        if not near and label_HW[row, column] != IGNORE and (around == label_HW[row, column]).all():
             return Point(row, column), int(label_HW[row, column])
     return None

@@ -113,7 +113,7 @@ def _kinds(seconds: float, frames: int, cost: ProjectCost) -> list[dict[str, Any
 def _device(project: Project, runs: list[RunInfo]) -> dict[str, float | None]:
     """Return the machine's seconds for each stage of a round, as the newest stage of the kind took; None if unknown."""
     target = len(project.manifest("target"))
-    select = _newest(runs, "select-")
+    select = _newest([run for run in runs if run.extra.get("frames_scored", target)], "select-")
     select_s = select.wall_s / max(select.extra.get("frames_scored", target), 1) * target if select else None
     retrain = _newest(runs, f"retrain-{project.settings.retrain_method}")
     retrain_s = None

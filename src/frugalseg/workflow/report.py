@@ -31,6 +31,7 @@ from frugalseg.models.store import load_model, read_model_info
 from frugalseg.training.predict import Predictor
 from frugalseg.workflow.adaptation_exhibits import adaptation_exhibits
 from frugalseg.workflow.answered_exhibits import answered
+from frugalseg.workflow.drawing import most_asked
 from frugalseg.workflow.exhibits import coarse_scores, exhibits, reliabilities
 from frugalseg.workflow.image_exhibits import image_exhibits
 from frugalseg.workflow.project import ANSWERS, CONFUSIONS, MODEL, QUESTIONS, Project
@@ -38,7 +39,7 @@ from frugalseg.workflow.round_exhibits import round_exhibits
 from frugalseg.workflow.rounds import EVERYTHING, chain, human_seconds, is_control, label_stages, strategy_of
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
-QUESTION_FRAMES, PREDICTION_FRAMES = 4, 4
+QUESTION_FRAMES, PREDICTION_FRAMES = 8, 4
 
 
 def report_stage(project: Project, options: Options) -> StageResult:
@@ -182,7 +183,10 @@ def _stage_record(run: RunInfo) -> StageRecord:
 
 
 def _question_frames(project: Project, runs: list[RunInfo]) -> list[ShownFrame]:
-    """Frames with the entropy map, cells, points and answers of the last answered round that was not a control."""
+    """Frames with the entropy map, cells, points and answers of the last answered round that was not a control.
+
+    Those with most questions, and before all others those whose map was kept.
+    """
     answered = [run for run in runs if run.name.startswith("label") and run.has_input("questions")]
     chosen = [
         run for run in answered if project.run(str(run.input("questions"))).name.endswith(project.settings.strategy)
@@ -200,7 +204,9 @@ def _question_frames(project: Project, runs: list[RunInfo]) -> list[ShownFrame]:
         path.relative_to(selection.folder / "entropy").with_suffix("").as_posix(): path
         for path in sorted(selection.folder.rglob("entropy/**/*.png"))
     }
-    for key in [key for key in kept if key in target.by_key][:QUESTION_FRAMES]:  # since then some may be in quarantine
+    points = [query for query in queries if query.point and query.key in target.by_key]  # some may be in quarantine now
+    ranked = most_asked(points)
+    for key in sorted(ranked, key=lambda key: key not in kept)[:QUESTION_FRAMES]:
         frame, asked = target.by_key[key], tuple(query for query in queries if query.key == key)
         ids = {query.id for query in asked}
         shown.append(
@@ -208,12 +214,19 @@ def _question_frames(project: Project, runs: list[RunInfo]) -> list[ShownFrame]:
                 key=f"{key} (target)",
                 image=cache.read(frame),
                 truth=reader.read(frame) if frame.label else None,
-                entropy_01=np.asarray(Image.open(kept[key]), np.float32) / 255,
+                entropy_01=_entropy(kept[key], frame) if key in kept else None,
                 queries=asked,
                 answers=tuple(answer for answer in answers if answer.query in ids),
             )
         )
     return shown
+
+
+def _entropy(path: Path, frame: Frame) -> NDArray[np.float32]:
+    """Return a kept entropy map in 0-1 at the frame's size."""
+    with Image.open(path) as small:
+        map_HW = np.asarray(small.resize((frame.width, frame.height), Image.Resampling.NEAREST), np.float32)
+    return map_HW / np.float32(255)
 
 
 def _prediction_frames(project: Project, scored: list[_Scored]) -> list[ShownFrame]:

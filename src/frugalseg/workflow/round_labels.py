@@ -4,7 +4,7 @@ Nothing here loads torch: the page on which people answer starts without it.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +19,25 @@ from frugalseg.core.table import read_records, write_records
 from frugalseg.data.partial import write_partial
 from frugalseg.workflow.project import ANNOTATORS, ANSWERS, MASKS, PARTIAL, QUESTIONS, Project
 from frugalseg.workflow.rounds import EARLIER, chain, questions_and_answers
+from frugalseg.workflow.series import answers_before
 
 
-def round_inputs(project: Project, selection: Path) -> dict[str, Path]:
+def round_inputs(project: Project, selection: Path, simulated: bool) -> dict[str, Path]:
     """Return the inputs of a label stage that answers `selection`: the questions, and the answers given before."""
-    run = project.run(str(selection))
+    earlier = answers_before(project, project.run(str(selection)), simulated)
     inputs = {"target": project.manifest_folder("target"), "classes": project.folder / "classes.toml"}
-    return {**inputs, "questions": selection} | ({EARLIER: run.input(EARLIER)} if run.has_input(EARLIER) else {})
+    return {**inputs, "questions": selection} | ({EARLIER: earlier} if earlier is not None else {})
 
 
-def write_round(project: Project, selection: Path, answers: list[Answer], folder: Path) -> list[Query]:
-    """Write the answers to the questions of `selection`, in the order they came, folded with all answers before.
+def write_round(project: Project, inputs: Mapping[str, Path], answers: list[Answer], folder: Path) -> list[Query]:
+    """Write the answers to the questions of a selection, in the order they came, folded with all answers before.
 
     About a pixel that was answered twice the last answer counts. The masks of this round's answers lie in `folder`
-    already (`write_mask`). Returns the questions of this round.
+    already (`write_mask`); `inputs` are those of `round_inputs`. Returns the questions of this round.
     """
-    run = project.run(str(selection))
-    earlier = chain(run.input(EARLIER)) if run.has_input(EARLIER) else []
+    earlier = chain(inputs.get(EARLIER))
     before = questions_and_answers(earlier)
-    queries = list(read_records(selection / QUESTIONS, Query))
+    queries = list(read_records(inputs["questions"] / QUESTIONS, Query))
     masks = mask_files(earlier) | _mask_files(folder, queries, answers)
     groups = by_frame([*before[0], *queries], [*before[1], *answers])
     for frame in project.manifest("target"):

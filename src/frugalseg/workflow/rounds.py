@@ -78,7 +78,8 @@ def human_seconds(stage: Path) -> float:
         if model.has_input("answers")
         for run in chain(model.input("answers"))
     }
-    return sum(float(run.extra["human_seconds"]) for run in labels.values())
+    known = label_stages(sorted(labels.values(), key=lambda run: run.ordinal))
+    return sum(float(run.extra["human_seconds"]) for run in known)
 
 
 def questions_and_answers(labels: Iterable[RunInfo]) -> tuple[list[Query], list[Answer]]:
@@ -94,10 +95,12 @@ def questions_and_answers(labels: Iterable[RunInfo]) -> tuple[list[Query], list[
 
 def label_stages(runs: Iterable[RunInfo]) -> list[RunInfo]:
     """Return the label stages among `runs` that count: of several exports of one selection's answers the newest."""
-    newest = {
-        run.input("questions") if run.has_input("questions") else run.folder: run for run in runs if run.name == "label"
-    }
-    return list(newest.values())
+    return list({questions_of(run): run for run in runs if run.name == "label"}.values())
+
+
+def questions_of(labels: RunInfo) -> Path:
+    """Return what a label stage answers: the folder of the selection, or its own where nobody had to ask."""
+    return labels.input("questions") if labels.has_input("questions") else labels.folder
 
 
 def asked_before(labels: Iterable[RunInfo]) -> dict[str, tuple[Asked, ...]]:

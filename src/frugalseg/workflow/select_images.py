@@ -37,14 +37,16 @@ def select_images(asking: Asking, options: Options) -> StageResult:
         BudgetError: the budget buys no image, or more than there are.
     """
     strategy = catalog.entry("selector", asking.strategy).load()(asking.config)
+    more: dict[str, Path] = {}
+    if SOURCE in strategy.needs:
+        more |= {"source": _source_folder(asking), "classes": asking.project.folder / "classes.toml"}
+    if LIKENESS in strategy.needs:
+        more["discriminator"] = _discriminator(asking)
+    asking = asking.or_the_same(asking.inputs | more, asking.settings)
+    inputs = asking.inputs | more
     frames, cost = len(asking.project.manifest("target")), asking.cost.model
     total = asking.budget.total_images(frames, cost)
     found = {**asking.facts(cost.seconds("image", total)), "images": total}
-    inputs = asking.inputs
-    if SOURCE in strategy.needs:
-        inputs |= {"source": _source_folder(asking), "classes": asking.project.folder / "classes.toml"}
-    if LIKENESS in strategy.needs:
-        inputs["discriminator"] = _discriminator(asking)
     if options.dry_run:
         return StageResult(asking.name, None, {**found, "config": asking.settings})
     selector = ImageSelector(strategy, total, frames, asking.seed)

@@ -36,6 +36,11 @@ class Shelf:
 
     def get(self, key: str) -> NDArray[np.uint8]:
         """Return a frame's map."""
+        packed, size_HW = self.packed(key)
+        return np.frombuffer(zlib.decompress(packed), np.uint8).reshape(size_HW)
+
+    def packed(self, key: str) -> tuple[bytes, tuple[int, int]]:
+        """Return a frame's map as zlib packed it, row by row, and its height and width."""
         begin, length, size_HW = self._places[key]
         self._file.seek(begin)
-        return np.frombuffer(zlib.decompress(self._file.read(length)), np.uint8).reshape(size_HW)
+        return self._file.read(length), size_HW

@@ -5,7 +5,7 @@ Nothing here loads torch.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,12 @@ def import_tasks(
     if options.dry_run:
         return StageResult("label", None, {"questions": str(selection), "missing": list(back.missing), **config})
 
-    def work(stage: Path) -> dict[str, Any]:
-        return _write(project, selection, queries, back, annotator, stage)
+    inputs = round_inputs(project, selection, simulated=False)
 
-    return run_stage(project, "label", round_inputs(project, selection), config, work, options)
+    def work(stage: Path) -> dict[str, Any]:
+        return _write(project, inputs, queries, back, annotator, stage)
+
+    return run_stage(project, "label", inputs, config, work, options)
 
 
 def _newest(project: Project) -> Path:
@@ -121,7 +123,12 @@ def _content(back: Returned) -> list[list[Any]]:
 
 
 def _write(
-    project: Project, selection: Path, queries: Sequence[Query], back: Returned, annotator: str, folder: Path
+    project: Project,
+    inputs: Mapping[str, Path],
+    queries: Sequence[Query],
+    back: Returned,
+    annotator: str,
+    folder: Path,
 ) -> dict[str, Any]:
     for key, mask_HW in back.masks(project.classes):
         write_mask(folder, key, mask_HW)
@@ -130,7 +137,7 @@ def _write(
         for query in queries
         if query.key in back.seconds
     ]
-    ledger = Ledger.of(write_round(project, selection, answers, folder), answers)
+    ledger = Ledger.of(write_round(project, inputs, answers, folder), answers)
     each = spread([answer.seconds for answer in answers])
     found = {"answers": dict(ledger.answers), "seconds": dict(ledger.seconds), "each_s": {"image": each}}
     verdicts = {str(Verdict.MASK): len(answers)}

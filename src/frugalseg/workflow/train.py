@@ -31,6 +31,7 @@ from frugalseg.workflow.project import IMPORT, MODEL, NETWORKS, PARTIAL, Project
 from frugalseg.workflow.propagated_labels import propagation_of, read_propagated
 from frugalseg.workflow.round_labels import annotators_of
 from frugalseg.workflow.rounds import chain
+from frugalseg.workflow.series import newest_answers, outdated
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 
@@ -90,8 +91,12 @@ def retrain(
         )
     config = project.stage_config("method", method, options.config, list(options.overrides))
     if answers is None:
-        remedy = f"frugalseg select {project.folder}, then frugalseg label {project.folder}"
-        answers = project.latest(("label",), "an answered round of questions", remedy).folder
+        answers = newest_answers(project)
+    for older in outdated(project, answers):
+        options.say(
+            f"{answers.name} holds the answers of {older.folder.name}, which were handed on again since. To learn the "
+            "newer ones, hand on the later rounds' answers again: frugalseg label --questions RUN --export"
+        )
     if start is None:
         start = _asking_model(project, answers)
     spread = None if alone else propagation_of(project, answers, propagated)

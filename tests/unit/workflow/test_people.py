@@ -12,6 +12,7 @@ import pytest
 from frugalseg.annotation.accounts import Role
 from frugalseg.annotation.answers import fold
 from frugalseg.annotation.events import Event
+from frugalseg.annotation.store import Store
 from frugalseg.core.artifact import Stage
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.codec import read_label_png
@@ -37,16 +38,21 @@ def project(tmp_path):
     return Project.open(tmp_path / "p")
 
 
-@pytest.fixture
-def selection(project):
+def selected(project, number=1):
     queries = [
         Query(f"q{n}", frame.key, QueryKind.POINT, "test", 0.0, Point(5 * n, 7 * n))
         for n, frame in enumerate((*project.manifest("target"), *project.manifest("target")))
     ]
-    with Stage(project.runs, "select-test", {"target": project.manifest_folder("target")}, {}, ["test"], 0) as stage:
+    inputs, config = {"target": project.manifest_folder("target")}, {"number": number}
+    with Stage(project.runs, "select-test", inputs, config, ["test"], 0) as stage:
         write_records(stage.folder / QUESTIONS, queries, Query)
         write_records(stage.folder / GUESSES, [Guess(query.id, 3, False) for query in queries], Guess)
         return stage.commit({}).folder
+
+
+@pytest.fixture
+def selection(project):
+    return selected(project)
 
 
 @pytest.fixture
@@ -83,6 +89,26 @@ def test_questions_are_drawn_once_with_guesses_and_gold_from_validation(project,
     assert first["guess"] == 3
     assert (project.folder / "media" / first["media"]["lens"]["name"]).is_file()
     assert prepare(project, selection, store, 0.0, 0.5, QUIET) == known
+
+
+def test_each_selection_has_gold_questions_of_its_own(project, store, tmp_path) -> None:
+    def gold(store, selection):
+        known = prepare(project, selection, store, 0.0, 1.0, QUIET)
+        numbers = [history.number for history in store.histories(known) if history.truth is not None]
+        return [(shown["key"], shown["row"], shown["column"]) for shown in store.questions(numbers)]
+
+    first, second = selected(project), selected(project, 2)
+    asked = [*gold(store, first), *gold(store, second)]
+    assert len(asked) == 12, "as many as questions, in both"
+    for number, (key, row, column) in enumerate(asked):
+        near = [other for other in asked[:number] if other[0] == key]
+        assert all(max(abs(row - other[1]), abs(column - other[2])) > 5 for other in near)
+    apart = [Store(tmp_path / f"{name}.db") for name in ("one", "two", "three")]
+    drawn = [gold(store, selection) for store, selection in zip(apart, (first, first, second), strict=True)]
+    for store in apart:
+        store.close()
+    assert drawn[0] == drawn[1] == asked[:6], "a selection's gold questions can be drawn again"
+    assert not {*drawn[0]} & {*drawn[2]}
 
 
 def test_what_was_drawn_at_selection_is_shown_and_only_what_is_gone_is_drawn_again(

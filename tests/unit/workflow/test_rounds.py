@@ -26,6 +26,7 @@ from frugalseg.workflow.rounds import (
     own_model,
     rounds,
 )
+from frugalseg.workflow.series import answers_before, answers_to_follow, newest_answers, outdated
 from frugalseg.workflow.stage import Options, run_stage
 
 QUIET = Options(quiet=True)
@@ -49,7 +50,7 @@ class World:
         inputs |= {"answers": answers} if answers else {}
         return run_stage(self.project, name, inputs, {}, work, QUIET).where
 
-    def select(self, model: Path, points: list[tuple[int, int]], strategy: str = "ripu") -> Path:
+    def select(self, model: Path, points: list[tuple[int, int]], strategy: str = "ripu", follow: bool = False) -> Path:
         queries = [
             Query(f"{strategy}{model.name}{r},{c}", self.key, QueryKind.POINT, strategy, 0.0, Point(r, c), self.cell(r))
             for r, c in points
@@ -60,7 +61,7 @@ class World:
             write_records(folder / GUESSES, [Guess(query.id, 1, False) for query in queries], Guess)
             return {"questions": len(queries)}
 
-        earlier = learned_from(model)
+        earlier = answers_to_follow(self.project, model, strategy) if follow else learned_from(model)
         inputs = {"model": model / MODEL} | ({EARLIER: earlier} if earlier else {})
         return run_stage(self.project, f"select-{strategy}", inputs, {"n": len(points)}, work, QUIET).where
 
@@ -77,10 +78,10 @@ class World:
         ]
 
         def work(folder: Path) -> dict:
-            ledger = Ledger.of(write_round(self.project, selection, answers, folder), answers)
+            ledger = Ledger.of(write_round(self.project, inputs, answers, folder), answers)
             return {"answers": len(answers), "human_seconds": ledger.total_s, "simulated": simulated}
 
-        inputs = round_inputs(self.project, selection)
+        inputs = round_inputs(self.project, selection, simulated)
         return run_stage(self.project, "label", inputs, {"said": said}, work, QUIET).where
 
 
@@ -131,6 +132,66 @@ def test_seconds_add_up_over_rounds_and_series_do_not_mix(world):
         (1, "random_points"),
         (2, "ripu"),
     ]
+
+
+def test_questions_before_any_training_follow_the_answers_that_wait(world):
+    start = world.model("adapt-cbst")
+    assert answers_to_follow(world.project, start, "ripu") is None
+    first = world.label(world.select(start, [(0, 0), (0, 1)]), [2, 3])
+    assert answers_to_follow(world.project, start, "ripu") == answers_to_follow(world.project, start, "margin") == first
+    second = world.label(world.select(start, [(0, 2)], follow=True), [1])
+    label = read_label_png(second / "partial" / "labels" / f"{world.key}.png")
+    assert [int(label[p]) for p in ((0, 0), (0, 1), (0, 2))] == [2, 3, 1], "no answer is lost"
+    assert answers_to_follow(world.project, start, "ripu") == newest_answers(world.project) == second
+    adapted = world.model("adapt-advent", start)
+    assert answers_to_follow(world.project, adapted, "ripu") == second, "they wait for the next model too"
+    trained = world.model("retrain-point_da", start, second)
+    assert answers_to_follow(world.project, trained, "ripu") == second
+    assert answers_to_follow(world.project, start, "ripu") is None, "another series from the same start is its own"
+    assert human_seconds(trained) == 12
+
+
+def test_a_control_follows_controls_only(world):
+    start = world.model("adapt-cbst")
+    own = world.label(world.select(start, [(0, 0)]), [2])
+    assert answers_to_follow(world.project, start, "random_points") is None
+    control = world.label(world.select(start, [(9, 9)], "random_points"), [1])
+    assert answers_to_follow(world.project, start, "random_points") == control
+    assert answers_to_follow(world.project, start, "random_patches") is None
+    assert answers_to_follow(world.project, start, "ripu") == own
+
+
+def test_of_several_exports_the_newest_is_followed_and_counted_once(world):
+    start = world.model("adapt-cbst")
+    selection = world.select(start, [(0, 0), (0, 1)])
+    first = world.label(selection, [2, None])
+    trained = world.model("retrain-point_da", start, first)
+    after = world.select(trained, [(5, 5)])
+    second = world.label(after, [4])
+    assert newest_answers(world.project) == second and not outdated(world.project, second)
+    again = world.label(selection, [2, 3])
+    assert answers_before(world.project, world.project.run(str(after)), simulated=False) == again
+    assert newest_answers(world.project) == second, "not an earlier round's, though that is newer"
+    assert [run.folder for run in outdated(world.project, second)] == [first]
+    healed = world.label(after, [4])
+    assert healed != second and newest_answers(world.project) == healed and not outdated(world.project, healed)
+    label = read_label_png(healed / "partial" / "labels" / f"{world.key}.png")
+    assert [int(label[p]) for p in ((0, 0), (0, 1), (5, 5))] == [2, 3, 4]
+    assert human_seconds(world.model("retrain-point_da", trained, healed)) == 12
+
+
+def test_people_do_not_go_on_from_a_rehearsal(world):
+    start = world.model("adapt-cbst")
+    rehearsal = world.label(world.select(start, [(0, 0)]), [2], simulated=True)
+    selection = world.select(start, [(0, 1)], follow=True)
+    people = world.label(selection, [3])
+    assert world.project.run(str(selection)).input(EARLIER) == rehearsal
+    assert (read_label_png(people / "partial" / "labels" / f"{world.key}.png") != 255).sum() == 1
+    world.label(world.select(start, [(0, 2), (0, 3)]), [1, 1], simulated=True)
+    assert answers_to_follow(world.project, start, "ripu") == people
+    trained = world.model("retrain-point_da", start, rehearsal)
+    learned = world.label(world.select(trained, [(1, 1), (1, 2)], follow=True), [1, 1])
+    assert [run.folder for run in chain(learned)] == [rehearsal, learned], "the model has learned it"
 
 
 def test_the_own_model_is_no_control(world):
