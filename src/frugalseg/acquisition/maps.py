@@ -65,7 +65,9 @@ def favoured(draw_HW: NDArray[np.float32], view: FrameView, radius_px: float) ->
     u becomes u^(1/trust) (Efraimidis & Spirakis, 2006): half as much trust, half as likely the highest.
     """
     trust_HW = trust(view, radius_px)
-    return draw_HW if trust_HW is None else draw_HW ** (1 / np.maximum(trust_HW, LEAST))
+    if trust_HW is None:
+        return draw_HW
+    return (draw_HW ** (1 / np.maximum(trust_HW, LEAST))).astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,4 +134,5 @@ def _drives(glances: list[Glance]) -> list[list[Glance]]:
 def _alike(seen: NDArray[np.uint8], glance: Glance, tolerance: float) -> NDArray[np.bool_]:
     """Return which lattices (frames x pixels) look like the glance's."""
     differ: NDArray[np.int64] = np.count_nonzero(seen != glance.classes, axis=1)
-    return differ <= tolerance * seen.shape[1]
+    alike: NDArray[np.bool_] = differ <= tolerance * seen.shape[1]
+    return alike
