@@ -65,8 +65,12 @@ class CostModel:
         )
 
     def seconds(self, kind: str, count: int) -> float:
-        """Return the seconds that `count` questions of `kind` cost, overlap and gold questions included."""
-        return count * self.each(kind) * (1 + self.overlap + self.gold)
+        """Return the seconds that `count` questions of `kind` cost, overlap and gold questions included.
+
+        Whole images are labelled in people's own tools, which ask nothing twice and check nobody.
+        """
+        more = 0.0 if str(kind) == "image" else self.overlap + self.gold
+        return count * self.each(kind) * (1 + more)
 
     def affords(self, kind: str, seconds: float) -> int:
         """Return how many questions of `kind` fit into `seconds`, overlap and gold questions included."""
@@ -133,6 +137,11 @@ class Budget:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def counts_points(self) -> bool:
+        """Whether it says how many points are asked, whatever they cost."""
+        return self.kind in (BudgetKind.POINTS, BudgetKind.POINTS_PER_IMAGE)
+
     def human_seconds(self, frames: int, cost: CostModel) -> float:
         """Return the seconds of people's time this budget stands for, over a pool of `frames` frames.
 
@@ -169,7 +178,7 @@ class Budget:
         Raises:
             BudgetError: it buys nothing from that pool.
         """
-        if self.kind in (BudgetKind.POINTS, BudgetKind.POINTS_PER_IMAGE):
+        if self.counts_points:
             return Budget(BudgetKind.POINTS, self.total_points(frames, cost) - points, self.text)
         left_s = self.human_seconds(frames, cost) - cost.seconds("point", points)
         return Budget(BudgetKind.SECONDS, left_s, self.text)

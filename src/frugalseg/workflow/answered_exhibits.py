@@ -37,7 +37,9 @@ def answered(project: Project, runs: Sequence[RunInfo]) -> Answered | None:
 
 def _timed(project: Project, run: RunInfo, ledger: Mapping[str, Any]) -> list[Timed]:
     asked = project.run(str(run.input("questions"))).extra
-    forecast_s = asked.get("human_seconds_planned", math.nan) / asked["questions"]
+    cost = asked.get("cost", {})
+    answers = asked["questions"] * (1 + cost.get("overlap", 0.0) + cost.get("gold", 0.0))
+    forecast_s = asked.get("human_seconds_planned", math.nan) / answers
     return [
         Timed(
             round=run.folder.name,

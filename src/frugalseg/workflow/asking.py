@@ -27,8 +27,18 @@ class Asking:
     cost: ProjectCost
 
     @classmethod
-    def begin(cls, project: Project, strategy: str, config: Any, budget: str | None, start: Path | None) -> "Asking":
+    def begin(
+        cls,
+        project: Project,
+        strategy: str,
+        config: Any,
+        budget: str | None,
+        start: Path | None,
+        simulated: bool = False,
+    ) -> "Asking":
         """Return the next selection of a project; without `start` the newest model of its own series asks.
+
+        `simulated` says that an oracle is going to answer: its answers cost no second opinion.
 
         Raises:
             StageOrderError: there is no model yet.
@@ -39,7 +49,7 @@ class Asking:
             start = own_model(project) or project.latest_model()
         earlier = learned_from(start)
         labels = chain(earlier)
-        return cls(project, strategy, config, parsed, start, earlier, labels, cost_model(project, labels))
+        return cls(project, strategy, config, parsed, start, earlier, labels, cost_model(project, labels, simulated))
 
     @property
     def number(self) -> int:
@@ -67,6 +77,13 @@ class Asking:
     def settings(self) -> dict[str, Any]:
         """What decides the outcome besides the inputs."""
         return {"strategy": self.strategy, "budget": str(self.budget), **self.config.model_dump(mode="json")}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """What besides decides how many points a budget in time or images buys."""
+        if self.budget.counts_points:
+            return {}
+        return {"overlap": self.cost.model.overlap, "gold": self.cost.model.gold}
 
     def facts(self, human_seconds: float) -> dict[str, Any]:
         """What is known before anything is computed."""

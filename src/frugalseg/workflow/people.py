@@ -180,10 +180,9 @@ def _guesses(selection: Path) -> dict[str, int]:
 
 def _gold(project: Project, media: MediaFolder, count: int) -> list[Question]:
     """Return questions with known answers: pixels well inside their class, in labelled frames of the project."""
-    domain = next((domain for domain in ("validation", "source") if project.has(domain)), None)
-    if domain is None:
+    if project.gold_domain is None:
         return []
-    manifest = project.manifest(domain)
+    manifest = project.manifest(project.gold_domain)
     reader = LabelReader(manifest.classes, project.classes)
     frames = sorted((f for f in manifest if f.label), key=lambda frame: key_hash(f"gold {frame.key}"))
     queries: list[Query] = []

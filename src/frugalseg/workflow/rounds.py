@@ -118,11 +118,11 @@ def labelled_in_full(labels: Iterable[RunInfo]) -> frozenset[str]:
     return frozenset(query.key for query in queries if query.id in masked)
 
 
-def cost_model(project: Project, labels: Iterable[RunInfo] | None = None) -> ProjectCost:
+def cost_model(project: Project, labels: Iterable[RunInfo] | None = None, simulated: bool = False) -> ProjectCost:
     """Return what an answer costs, as far as `labels` (default: all label stages of the project) can tell.
 
     Simulated answers are never mixed with people's: they count where no person has answered, so that a rehearsal plans
-    as the real thing would.
+    as the real thing would. `simulated`: an oracle is to answer, so nothing is asked twice and nobody is checked.
     """
     runs = label_stages(project.list()) if labels is None else list(labels)
     people = [run for run in runs if not run.extra.get("simulated")]
@@ -136,7 +136,9 @@ def cost_model(project: Project, labels: Iterable[RunInfo] | None = None) -> Pro
         seconds[str(kind)].append(answer.seconds)
         if kind is QueryKind.POINT and answer.verdict is Verdict.AMBIGUOUS:
             seconds["boundary_point"].append(answer.seconds)
-    return learn_cost(CostModel(), seconds, simulated=not people)
+    gold = project.settings.gold if project.gold_domain else 0.0
+    prior = CostModel() if simulated else CostModel(overlap=project.settings.overlap, gold=gold)
+    return learn_cost(prior, seconds, simulated=not people)
 
 
 def strategy_of(run: RunInfo) -> str | None:

@@ -46,9 +46,17 @@ class _Plan:
 
 
 def select(
-    project: Project, strategy: str | None, budget: str | None, start: Path | None, options: Options
+    project: Project,
+    strategy: str | None,
+    budget: str | None,
+    start: Path | None,
+    options: Options,
+    simulated: bool = False,
 ) -> StageResult:
     """Choose what people are asked. `start` is the folder of the stage whose model asks; by default the newest one.
+
+    `simulated`: an oracle is going to answer, and a budget in time buys more points: none is asked twice (`overlap`),
+    none is there to check people (`gold`).
 
     What that model, or one it goes on from, was trained to know from people is not asked again.
 
@@ -59,7 +67,7 @@ def select(
     strategy = strategy or project.settings.strategy
     overrides = [text for text in options.overrides if not _is_share(text)]
     config = project.stage_config("selector", strategy, options.config, overrides)
-    asking = Asking.begin(project, strategy, config, budget, start)
+    asking = Asking.begin(project, strategy, config, budget, start, simulated)
     if strategy in catalog.IMAGE_SELECTORS:
         if overrides != list(options.overrides) and _control_share(project, options):
             raise ConfigError(
@@ -78,7 +86,7 @@ def _select_points(asking: Asking, options: Options) -> StageResult:
     plan = _Plan(asking, frames, control_points(total, share, asking.strategy))
     found = asking.facts(asking.budget.human_seconds(len(frames), cost))
     found |= {"points": total, "control_points": plan.control}
-    settings = {**asking.settings, SHARE: share}
+    settings = {**asking.settings, **asking.shares, SHARE: share}
     if options.dry_run:
         return StageResult(asking.name, None, {**found, "config": settings})
 

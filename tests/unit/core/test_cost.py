@@ -116,6 +116,7 @@ def test_overlap_and_gold_cost_extra():
     assert cost.seconds("point", 100) == pytest.approx(360)
     assert Budget.parse("1h").total_points(1, cost) == 1000
     assert Budget.parse("6600s").total_points(1, CostModel(overlap=0.1)) == 2000
+    assert cost.seconds("image", 2) == 9000, "people's own tools ask nothing twice"
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(CostModel)])

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from frugalseg.acquisition.view import Asked
+from frugalseg.cli import label as label_verb
+from frugalseg.cli.main import run as command
 from frugalseg.core.codec import read_label_png
 from frugalseg.core.cost import Ledger
 from frugalseg.core.records import Answer, Point, Query, QueryKind, Region, Verdict
@@ -13,6 +15,7 @@ from frugalseg.data.toycity import write_dataset
 from frugalseg.evaluation.surprise import Guess
 from frugalseg.workflow.evidence import replies
 from frugalseg.workflow.label import cells_by_key
+from frugalseg.workflow.people import open_store
 from frugalseg.workflow.plan import TOO_FEW, plan
 from frugalseg.workflow.project import GUESSES, MODEL, QUESTIONS, Project, init_project
 from frugalseg.workflow.round_labels import round_inputs, write_round
@@ -26,6 +29,7 @@ from frugalseg.workflow.rounds import (
     own_model,
     rounds,
 )
+from frugalseg.workflow.select import select
 from frugalseg.workflow.stage import Options, run_stage
 
 QUIET = Options(quiet=True)
@@ -162,10 +166,11 @@ def test_answers_meet_what_the_model_had_said(world):
 
 
 def test_a_plan_before_any_model_and_its_budget(world):
-    found = plan(Project.open(world.project.folder), "60s")
-    assert found["human_seconds"] == 60 and found["advice"] == TOO_FEW
+    found = plan(Project.open(world.project.folder), "66s")
+    assert found["human_seconds"] == 66 and found["advice"] == TOO_FEW
     row = next(row for row in found["strategies"] if row["strategy"] == "entropy_patches")
     assert (row["points"], row["control_points"], row["cells"], row["per_image"]) == (20, 2, 4, 10)
+    assert row["human_seconds"] == pytest.approx(66) and found["cost"]["gold"] == 0, "nothing labelled to check by"
     assert {row["kind"]: row["count"] for row in found["kinds"]} == {
         "single pixel": 20,
         "a 64x64 cell": 2,
@@ -183,5 +188,30 @@ def test_a_plan_uses_what_people_took(world):
     used_s = (120 * 6 + 30 * 3) / 150
     assert found["cost"]["point_s"] == pytest.approx(used_s)
     row = next(row for row in found["strategies"] if row["strategy"] == "entropy_patches")
-    assert row["points"] == int(600 / used_s) and row["unnamed_share"] == 0.5 and row["answers_so_far"] == 120
+    assert row["points"] == int(600 / (used_s * 1.1)) and row["unnamed_share"] == 0.5 and row["answers_so_far"] == 120
     assert row["seconds_each"] == pytest.approx((120 * 6 + 30 * used_s) / 150)
+
+
+def test_budget_plan_and_label_reckon_with_the_same_second_opinions_and_checks(tmp_path, world, monkeypatch):
+    write_dataset(tmp_path / "validation", "street", 2, 2, 1, (48, 64))
+    given = {"validation": f"folder:{tmp_path / 'validation'}", "overlap": 0.2, "gold": 0.1, "control_share": 0}
+    world.project = init_project(world.project.folder, given, None)
+    start = world.model("adapt-cbst")
+    row = next(row for row in plan(world.project, "2h")["strategies"] if row["strategy"] == "margin")
+    dry = Options(dry_run=True, quiet=True)
+    asked = select(world.project, "margin", "2h", None, dry).found
+    assert row["points"] == asked["points"] == int(7200 / (3 * 1.3))
+    assert (asked["config"]["overlap"], asked["config"]["gold"]) == (0.2, 0.1), "other shares are another selection"
+    rehearsed = select(world.project, "margin", "2h", None, dry, simulated=True).found
+    assert rehearsed["points"] == 2400 and rehearsed["cost"]["overlap"] == rehearsed["cost"]["gold"] == 0
+    counted = select(world.project, "margin", "20points", None, dry).found
+    assert counted["human_seconds_planned"] == pytest.approx(78) and "overlap" not in counted["config"]
+
+    selection = world.select(start, [(row, column) for row in range(4) for column in range(5)])
+    monkeypatch.setattr(label_verb, "_serve", lambda *_, **__: None)
+    assert command(["label", str(world.project.folder), "--no-open", "--quiet"]) == 0
+    store = open_store(world.project, None)
+    histories = store.histories(store.selection(world.project.run(str(selection)).fingerprint))
+    store.close()
+    assert sum(history.wanted == 2 for history in histories) == 4
+    assert sum(history.truth is not None for history in histories) == 2
