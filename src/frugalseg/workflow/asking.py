@@ -9,8 +9,9 @@ from frugalseg.core.chance import seed_for
 from frugalseg.core.cost import Budget
 from frugalseg.core.measured_cost import ProjectCost
 from frugalseg.core.runs import RunInfo
+from frugalseg.workflow.pricing import Prices
 from frugalseg.workflow.project import MODEL, Project
-from frugalseg.workflow.rounds import EARLIER, chain, cost_model, learned_from, own_model
+from frugalseg.workflow.rounds import EARLIER, chain, learned_from, own_model
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Asking:
             start = own_model(project) or project.latest_model()
         earlier = learned_from(start)
         labels = chain(earlier)
-        return cls(project, strategy, config, parsed, start, earlier, labels, cost_model(project, labels, simulated))
+        cost = Prices(project, labels, simulated).of(strategy)
+        return cls(project, strategy, config, parsed, start, earlier, labels, cost)
 
     @property
     def number(self) -> int:

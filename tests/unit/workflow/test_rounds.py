@@ -10,20 +10,20 @@ from frugalseg.cli.main import run as command
 from frugalseg.core.codec import read_label_png
 from frugalseg.core.cost import Ledger
 from frugalseg.core.records import Answer, Point, Query, QueryKind, Region, Verdict
-from frugalseg.core.table import write_records
+from frugalseg.core.table import read_records, write_records
 from frugalseg.data.toycity import write_dataset
 from frugalseg.evaluation.surprise import Guess
 from frugalseg.workflow.evidence import replies
 from frugalseg.workflow.label import cells_by_key
 from frugalseg.workflow.people import open_store
 from frugalseg.workflow.plan import TOO_FEW, plan
+from frugalseg.workflow.pricing import Prices
 from frugalseg.workflow.project import GUESSES, MODEL, QUESTIONS, Project, init_project
 from frugalseg.workflow.round_labels import round_inputs, write_round
 from frugalseg.workflow.rounds import (
     EARLIER,
     asked_before,
     chain,
-    cost_model,
     human_seconds,
     learned_from,
     own_model,
@@ -71,14 +71,19 @@ class World:
     def cell(self, row: int) -> Region:
         return Region(row // 4 * 4, 0, 4, 24)
 
-    def label(self, selection: Path, said: list[int | None], seconds: float = 4.0, simulated: bool = False) -> Path:
-        from frugalseg.core.table import read_records
-
+    def label(
+        self,
+        selection: Path,
+        said: list[int | None],
+        seconds: float = 4.0,
+        simulated: bool = False,
+        more: tuple[Answer, ...] = (),
+    ) -> Path:
         queries = read_records(selection / QUESTIONS, Query)
         answers = [
             Answer(query.id, Verdict.AMBIGUOUS if c is None else Verdict.CLASS, c, "ann", seconds)
             for query, c in zip(queries, said, strict=True)
-        ]
+        ] + list(more)
 
         def work(folder: Path) -> dict:
             ledger = Ledger.of(write_round(self.project, selection, answers, folder), answers)
@@ -149,10 +154,10 @@ def test_people_are_measured_and_simulated_answers_never_mix_with_theirs(world):
     start = world.model("adapt-cbst")
     points = [(row, column) for row in range(5) for column in range(12)]
     world.label(world.select(start, points), [1] * 60, seconds=9.0, simulated=True)
-    rehearsal = cost_model(world.project)
+    rehearsal = Prices(world.project).common
     assert rehearsal.simulated and rehearsal.model.point_s == pytest.approx((60 * 9 + 30 * 3) / 90)
     world.label(world.select(start, points, "margin"), [1] * 40 + [None] * 20, seconds=6.0)
-    people = cost_model(world.project)
+    people = Prices(world.project).common
     assert not people.simulated and people.measured["point"].answers == 60
     assert people.model.point_s == pytest.approx((60 * 6 + 30 * 3) / 90)
     assert "boundary_point" not in people.measured, "20 answers are too few"
@@ -165,10 +170,60 @@ def test_answers_meet_what_the_model_had_said(world):
     assert [reply.surprise for reply in found] == [False, True, False]
 
 
+def test_an_answer_took_what_all_people_took_though_its_last_row_took_nothing(world):
+    selection = world.select(world.model("adapt-cbst"), [(0, 0), (0, 1)])
+    query = read_records(selection / QUESTIONS, Query)[0].id
+    differs = (Answer(query, Verdict.CLASS, 2, "bob", 5.0), Answer(query, Verdict.SKIP, None, "nobody yet", 0.0))
+    label = world.label(selection, [1, 2], seconds=4.0, more=differs)
+    first, second = replies([world.project.run(str(label))])["ripu"]
+    assert (first.class_id, first.seconds) == (None, 9.0) and (second.class_id, second.seconds) == (2, 4.0)
+
+
+def row_of(found: dict, strategy: str) -> dict:
+    return next(row for row in found["strategies"] if row["strategy"] == strategy)
+
+
+def test_a_plan_prices_each_strategy_by_its_own_answers(world):
+    start = world.model("adapt-cbst")
+    points = [(row, column) for row in range(5) for column in range(12)]
+    world.label(world.select(start, points, "margin"), [1] * 60, seconds=6.0)
+    world.label(world.select(start, points, "ripu"), [1] * 60, seconds=2.0)
+    found, common_s = plan(world.project, "10min"), (120 * 4 + 30 * 3) / 150
+    own = {"margin": (60 * 6 + 30 * common_s) / 90, "ripu": (60 * 2 + 30 * common_s) / 90, "diverse": common_s}
+    for strategy, each_s in own.items():
+        row = row_of(found, strategy)
+        assert row["seconds_each"] == pytest.approx(each_s), strategy
+        assert row["points"] == int(600 / (each_s * 1.1)) and 590 < row["human_seconds"] <= 600
+    assert found["cost"]["point_s"] == pytest.approx(common_s)
+
+
+def test_the_next_round_is_priced_by_its_strategys_answers(world):
+    start = world.model("adapt-cbst")
+    points = [(row, column) for row in range(5) for column in range(12)]
+    trained = world.model(
+        "retrain-point_da", start, world.label(world.select(start, points, "margin"), [1] * 60, seconds=6.0)
+    )
+    dry, each_s = Options(dry_run=True, quiet=True), (60 * 6 + 30 * 5) / 90  # 5 s: what all answers say
+    told = {name: select(world.project, name, "1min", trained, dry).found["points"] for name in ("margin", "ripu")}
+    assert told == {"margin": int(60 / (each_s * 1.1)), "ripu": int(60 / (5 * 1.1))}
+    assert row_of(plan(world.project, "1min"), "margin")["points"] == told["margin"]
+
+
+def test_a_plan_counts_an_answer_once_and_no_rehearsal_beside_people(world):
+    start = world.model("adapt-cbst")
+    world.label(world.select(start, [(9, column) for column in range(20)]), [1] * 20, simulated=True)
+    assert row_of(plan(world.project, "10min"), "ripu")["answers_so_far"] == 20
+    selection = world.select(start, [(row, column) for row in range(4) for column in range(10)])
+    world.label(selection, [1] * 40)
+    world.label(selection, [1] * 39 + [None])  # exported again
+    row = row_of(plan(world.project, "10min"), "ripu")
+    assert (row["answers_so_far"], row["unnamed_share"]) == (40, pytest.approx(1 / 40))
+
+
 def test_a_plan_before_any_model_and_its_budget(world):
     found = plan(Project.open(world.project.folder), "66s")
     assert found["human_seconds"] == 66 and found["advice"] == TOO_FEW
-    row = next(row for row in found["strategies"] if row["strategy"] == "entropy_patches")
+    row = row_of(found, "entropy_patches")
     assert (row["points"], row["control_points"], row["cells"], row["per_image"]) == (20, 2, 4, 10)
     assert row["human_seconds"] == pytest.approx(66) and found["cost"]["gold"] == 0, "nothing labelled to check by"
     assert {row["kind"]: row["count"] for row in found["kinds"]} == {
@@ -187,9 +242,9 @@ def test_a_plan_uses_what_people_took(world):
     found = plan(world.project, "10min")
     used_s = (120 * 6 + 30 * 3) / 150
     assert found["cost"]["point_s"] == pytest.approx(used_s)
-    row = next(row for row in found["strategies"] if row["strategy"] == "entropy_patches")
-    assert row["points"] == int(600 / (used_s * 1.1)) and row["unnamed_share"] == 0.5 and row["answers_so_far"] == 120
-    assert row["seconds_each"] == pytest.approx((120 * 6 + 30 * used_s) / 150)
+    row, own_s = row_of(found, "entropy_patches"), (120 * 6 + 30 * used_s) / 150
+    assert row["points"] == int(600 / (own_s * 1.1)) and row["unnamed_share"] == 0.5 and row["answers_so_far"] == 120
+    assert row["seconds_each"] == pytest.approx(own_s)
 
 
 def test_budget_plan_and_label_reckon_with_the_same_second_opinions_and_checks(tmp_path, world, monkeypatch):
@@ -197,7 +252,7 @@ def test_budget_plan_and_label_reckon_with_the_same_second_opinions_and_checks(t
     given = {"validation": f"folder:{tmp_path / 'validation'}", "overlap": 0.2, "gold": 0.1, "control_share": 0}
     world.project = init_project(world.project.folder, given, None)
     start = world.model("adapt-cbst")
-    row = next(row for row in plan(world.project, "2h")["strategies"] if row["strategy"] == "margin")
+    row = row_of(plan(world.project, "2h"), "margin")
     dry = Options(dry_run=True, quiet=True)
     asked = select(world.project, "margin", "2h", None, dry).found
     assert row["points"] == asked["points"] == int(7200 / (3 * 1.3))
