@@ -32,7 +32,7 @@ def answered(project: Project, runs: Sequence[RunInfo]) -> Answered | None:
         shared=sum(ledger["agreement"]["questions"] for ledger in ledgers),
         same=sum(ledger["agreement"]["same"] for ledger in ledgers),
         undecided=sum(ledger["undecided"] for ledger in ledgers),
-        plan_s=Prices(project).common.model.point_s,
+        plan_s=Prices(project).common.model.expected("point"),
     )
 
 

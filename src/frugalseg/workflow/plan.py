@@ -81,7 +81,7 @@ def _strategy_row(
         "cells": math.ceil((points - control) / per_cell) if per_cell else None,
         "answers_so_far": group.answers,
         **{name: None if math.isnan(value) else value for name, value in shares.items()},
-        "seconds_each": cost.model.point_s,
+        "seconds_each": cost.model.expected("point"),
         "human_seconds": cost.model.seconds("point", points),
     }
 
@@ -107,7 +107,9 @@ def _kinds(seconds: float, frames: int, cost: ProjectCost) -> list[dict[str, Any
     rows = []
     for kind, name in names.items():
         count = cost.model.affords(kind, seconds)
-        rows.append({"kind": name, "seconds_each": cost.model.each(kind), "count": count, "per_image": count / frames})
+        rows.append(
+            {"kind": name, "seconds_each": cost.model.expected(kind), "count": count, "per_image": count / frames}
+        )
     return rows
 
 

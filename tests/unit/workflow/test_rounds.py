@@ -53,7 +53,7 @@ class World:
         inputs |= {"answers": answers} if answers else {}
         return run_stage(self.project, name, inputs, {}, work, QUIET).where
 
-    def select(self, model: Path, points: list[tuple[int, int]], strategy: str = "ripu") -> Path:
+    def select(self, model: Path, points: list[tuple[int, int]], strategy: str = "ripu", edges: int = 0) -> Path:
         queries = [
             Query(f"{strategy}{model.name}{r},{c}", self.key, QueryKind.POINT, strategy, 0.0, Point(r, c), self.cell(r))
             for r, c in points
@@ -61,7 +61,8 @@ class World:
 
         def work(folder: Path) -> dict:
             write_records(folder / QUESTIONS, queries, Query)
-            write_records(folder / GUESSES, [Guess(query.id, 1, False) for query in queries], Guess)
+            guesses = [Guess(query.id, 1, number < edges) for number, query in enumerate(queries)]
+            write_records(folder / GUESSES, guesses, Guess)
             return {"questions": len(queries)}
 
         earlier = learned_from(model)
@@ -75,14 +76,15 @@ class World:
         self,
         selection: Path,
         said: list[int | None],
-        seconds: float = 4.0,
+        seconds: float | list[float] = 4.0,
         simulated: bool = False,
         more: tuple[Answer, ...] = (),
     ) -> Path:
         queries = read_records(selection / QUESTIONS, Query)
+        each_s = seconds if isinstance(seconds, list) else [seconds] * len(said)
         answers = [
-            Answer(query.id, Verdict.AMBIGUOUS if c is None else Verdict.CLASS, c, "ann", seconds)
-            for query, c in zip(queries, said, strict=True)
+            Answer(query.id, Verdict.AMBIGUOUS if c is None else Verdict.CLASS, c, "ann", took_s)
+            for query, c, took_s in zip(queries, said, each_s, strict=True)
         ] + list(more)
 
         def work(folder: Path) -> dict:
@@ -160,7 +162,7 @@ def test_people_are_measured_and_simulated_answers_never_mix_with_theirs(world):
     people = Prices(world.project).common
     assert not people.simulated and people.measured["point"].answers == 60
     assert people.model.point_s == pytest.approx((60 * 6 + 30 * 3) / 90)
-    assert "boundary_point" not in people.measured, "20 answers are too few"
+    assert "boundary_point" not in people.measured, "not asked at an edge"
 
 
 def test_answers_meet_what_the_model_had_said(world):
@@ -195,6 +197,26 @@ def test_a_plan_prices_each_strategy_by_its_own_answers(world):
         assert row["seconds_each"] == pytest.approx(each_s), strategy
         assert row["points"] == int(600 / (each_s * 1.1)) and 590 < row["human_seconds"] <= 600
     assert found["cost"]["point_s"] == pytest.approx(common_s)
+
+
+def test_questions_at_predicted_edges_have_a_price_of_their_own(world):
+    start = world.model("adapt-cbst")
+    points = [(row, column) for row in range(5) for column in range(12)]
+    half = world.select(start, points, "margin", edges=30)
+    world.label(half, [1] * 60, seconds=[10.0] * 30 + [2.0] * 30)
+    world.label(world.select(start, points, "ripu"), [1] * 60, seconds=2.0)
+    inside_s, edge_s = (90 * 2 + 30 * 3) / 120, (30 * 10 + 30 * 6) / 60  # of all answers, drawn to the priors
+    own = {
+        "margin": ((30 * 2 + 30 * inside_s) / 60 + (30 * 10 + 30 * edge_s) / 60) / 2,
+        "ripu": (60 * 2 + 30 * inside_s) / 90,  # never at an edge
+        "diverse": 0.75 * inside_s + 0.25 * edge_s,  # has not asked: as all questions so far
+    }
+    found = plan(world.project, "10min")
+    for strategy, each_s in own.items():
+        row = row_of(found, strategy)
+        assert row["seconds_each"] == pytest.approx(each_s), strategy
+        assert row["points"] == int(600 / (each_s * 1.1))
+    assert found["cost"]["edge_share"] == 0.25 and found["cost"]["measured"]["boundary_point"]["answers"] == 30
 
 
 def test_the_next_round_is_priced_by_its_strategys_answers(world):
