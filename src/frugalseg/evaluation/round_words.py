@@ -107,13 +107,13 @@ def _control_words(after: EvaluatedModel, control: EvaluatedModel) -> str:
         f"{control.name}, {wording.duration(after.human_seconds)} against {wording.duration(control.human_seconds)} of "
         "people's time"
     )
+    if not (gain.low > 0 or gain.high < 0):
+        return f"{told}: no certain difference."
     fair = after.took_as_long(control)
     if gain.low > 0 and (fair or after.human_seconds < control.human_seconds):
         return f"{told}: selection paid."
     if gain.high < 0 and (fair or after.human_seconds > control.human_seconds):
         return f"{told}: selection did not pay."
-    if gain.low <= 0 <= gain.high:
-        return f"{told}: no certain difference."
     return (
         f"{told}. The round is the same, the time is not, so that does not show what an hour buys: let the cheaper "
         'series answer another round, or give budgets in time (budget = "2h" in project.toml).'
@@ -125,7 +125,8 @@ def _no_control_words(after: EvaluatedModel, control: EvaluatedModel) -> str:
     return (
         f"{after.name} cannot be compared with the random control yet: {wording.duration(after.human_seconds)} of "
         f"people's time went into it, {wording.duration(control.human_seconds)} into {control.name}. Answer {behind} "
-        "next rounds until both took about as long: frugalseg run stops where answers are due."
+        "next rounds until both took about as long: frugalseg run stops where answers are due, and a larger --rounds "
+        "adds rounds."
     )
 
 
