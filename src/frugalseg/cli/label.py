@@ -89,8 +89,6 @@ def command(
             result = label(opened, True, selection, chosen)
         else:
             serving = None if export else {"host": host, "port": port, "open_page": open_page, "name": name}
-            own = opened.settings
-            overlap, gold = own.overlap if overlap is None else overlap, own.gold if gold is None else gold
             result = _people(opened, selection, database, overlap, gold, serving, chosen)
     show_stage(result, as_json, next_command=next_command(opened))
 
@@ -99,8 +97,8 @@ def _people(
     project: "Project",
     selection: Path | None,
     database: str | None,
-    overlap: float,
-    gold: float,
+    overlap: float | None,
+    gold: float | None,
     serving: dict[str, Any] | None,
     chosen: "Options",
 ) -> "StageResult":
@@ -114,7 +112,9 @@ def _people(
     store = open_store(project, database)
     try:
         if serving is not None:
-            known = prepare(project, selection, store, overlap, gold, chosen)
+            twice = project.settings.overlap if overlap is None else overlap
+            checks = project.settings.gold if gold is None else gold
+            known = prepare(project, selection, store, twice, checks, chosen)
             _serve(project, selection, store, known, chosen, **serving)
             if not store.progress(known).complete:
                 return waiting(project, selection, store, known)
