@@ -15,9 +15,6 @@ from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import AnswerError, ConfigError, NotFoundError
 from frugalseg.core.records import Query
 
-OVERLAP = 0.10  # share of the questions that two people answer
-GOLD = 0.03  # share of the questions whose answer is known
-
 
 @dataclass(frozen=True)
 class Question:
@@ -67,8 +64,8 @@ def add_selection(
     classes: ClassSet,
     questions: Sequence[Question],
     now_ms: int,
-    overlap: float = OVERLAP,
-    gold: float = GOLD,
+    overlap: float,
+    gold: float,
 ) -> Selection:
     """Store a selection's questions, in the order given; the one that is there already is returned as it is.
 

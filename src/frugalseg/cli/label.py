@@ -33,11 +33,14 @@ Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="where to li
 Name = Annotated[
     str, typer.Option("--name", metavar="NAME", help="who starts the server: may answer, review and invite")
 ]
+OWN = "default: the project's, which budgets reckon with"
 Overlap = Annotated[
-    float, typer.Option("--overlap", min=0.0, max=1.0, help="share of the questions that two people answer")
+    float | None,
+    typer.Option("--overlap", min=0.0, max=1.0, help=f"share of the questions that two people answer; {OWN}"),
 ]
 Gold = Annotated[
-    float, typer.Option("--gold", min=0.0, max=1.0, help="share of questions with a known answer, to check people")
+    float | None,
+    typer.Option("--gold", min=0.0, max=1.0, help=f"share of questions with a known answer, to check people; {OWN}"),
 ]
 
 
@@ -60,8 +63,8 @@ def command(
     port: Port = PORT,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="open the page in a browser")] = True,
     name: Name = "admin",
-    overlap: Overlap = 0.10,
-    gold: Gold = 0.03,
+    overlap: Overlap = None,
+    gold: Gold = None,
     database: Database = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -94,8 +97,8 @@ def _people(
     project: "Project",
     selection: Path | None,
     database: str | None,
-    overlap: float,
-    gold: float,
+    overlap: float | None,
+    gold: float | None,
     serving: dict[str, Any] | None,
     chosen: "Options",
 ) -> "StageResult":
@@ -109,7 +112,9 @@ def _people(
     store = open_store(project, database)
     try:
         if serving is not None:
-            known = prepare(project, selection, store, overlap, gold, chosen)
+            twice = project.settings.overlap if overlap is None else overlap
+            checks = project.settings.gold if gold is None else gold
+            known = prepare(project, selection, store, twice, checks, chosen)
             _serve(project, selection, store, known, chosen, **serving)
             if not store.progress(known).complete:
                 return waiting(project, selection, store, known)

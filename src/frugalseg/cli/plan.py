@@ -46,6 +46,7 @@ def command(
         "people's minutes": found["human_seconds"] / 60,
     }
     facts |= {"seconds are": _source(found["cost"])}
+    facts |= {"asked twice": f"{found['cost']['overlap']:.0%}", "known answers": f"{found['cost']['gold']:.0%}"}
     device = {f"machine: {name.removesuffix('_s')}, s": seconds for name, seconds in found["device"].items()}
     show(
         found,

@@ -20,7 +20,8 @@ class CostModel:
     """Seconds a person needs for one answer: priors until a project's own medians replace them.
 
     `boundary_point_s` holds within `boundary_px` of a true class edge, where `ambiguous_rate` of the answers are
-    "ambiguous". `overlap` is the share of questions asked twice, `gold` the share asked only to check the annotator.
+    "ambiguous"; `edge_share` is the share of the questions that are near one. `overlap` is the share of questions asked
+    twice, `gold` the share asked only to check the annotator.
 
     Raises:
         ConfigError: a cost that is no positive number, or a rate outside its range.
@@ -33,6 +34,7 @@ class CostModel:
     image_s: float = 4500.0  # a full street image: 60–90 min
     boundary_px: int = 2
     ambiguous_rate: float = 0.3
+    edge_share: float = 0.0
     overlap: float = 0.0
     gold: float = 0.0
 
@@ -40,7 +42,7 @@ class CostModel:
         for entry in fields(self):
             value = getattr(self, entry.name)
             low = math.ulp(0.0) if entry.name.endswith("_s") else 0.0
-            high = 1.0 if entry.name == "ambiguous_rate" else math.inf
+            high = 1.0 if entry.name in ("ambiguous_rate", "edge_share") else math.inf
             if not (math.isfinite(value) and low <= value <= high):
                 raise ConfigError(
                     f"cost model: {entry.name} = {value} is out of range; the default is {entry.default}."
@@ -64,9 +66,19 @@ class CostModel:
             },
         )
 
+    def expected(self, kind: str) -> float:
+        """Return the seconds that one answer of `kind` is expected to take: of points `edge_share` lie near an edge."""
+        if str(kind) != "point":
+            return self.each(kind)
+        return (1 - self.edge_share) * self.point_s + self.edge_share * self.boundary_point_s
+
     def seconds(self, kind: str, count: int) -> float:
-        """Return the seconds that `count` questions of `kind` cost, overlap and gold questions included."""
-        return count * self.each(kind) * (1 + self.overlap + self.gold)
+        """Return the seconds that `count` questions of `kind` cost, overlap and gold questions included.
+
+        Whole images are labelled in people's own tools, which ask nothing twice and check nobody.
+        """
+        more = 0.0 if str(kind) == "image" else self.overlap + self.gold
+        return count * self.expected(kind) * (1 + more)
 
     def affords(self, kind: str, seconds: float) -> int:
         """Return how many questions of `kind` fit into `seconds`, overlap and gold questions included."""
@@ -133,6 +145,11 @@ class Budget:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def counts_points(self) -> bool:
+        """Whether it says how many points are asked, whatever they cost."""
+        return self.kind in (BudgetKind.POINTS, BudgetKind.POINTS_PER_IMAGE)
+
     def human_seconds(self, frames: int, cost: CostModel) -> float:
         """Return the seconds of people's time this budget stands for, over a pool of `frames` frames.
 
@@ -169,7 +186,7 @@ class Budget:
         Raises:
             BudgetError: it buys nothing from that pool.
         """
-        if self.kind in (BudgetKind.POINTS, BudgetKind.POINTS_PER_IMAGE):
+        if self.counts_points:
             return Budget(BudgetKind.POINTS, self.total_points(frames, cost) - points, self.text)
         left_s = self.human_seconds(frames, cost) - cost.seconds("point", points)
         return Budget(BudgetKind.SECONDS, left_s, self.text)

@@ -41,7 +41,7 @@ class ProjectCost:
         """What run.json says of it: seconds of each kind, and for measured ones the answers and their median."""
         used = {f"{kind}_s": self.model.each(kind) for kind in KINDS}
         measured = {kind: {"answers": one.answers, "median_s": one.median_s} for kind, one in self.measured.items()}
-        rest = {"overlap": self.model.overlap, "gold": self.model.gold}
+        rest = {name: getattr(self.model, name) for name in ("edge_share", "overlap", "gold")}
         return {**used, **rest, "measured": measured, "simulated": self.simulated}
 
 

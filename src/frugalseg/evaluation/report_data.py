@@ -21,6 +21,8 @@ from frugalseg.evaluation.exhibits import ChosenImages, DataCheck, Gallery, Rank
 from frugalseg.evaluation.reliability import Reliability
 from frugalseg.evaluation.surprise import SliceResult
 
+SAME_TIME = 0.15  # people's times that differ by no more than this share of the longer one are about equal
+
 
 class Role(StrEnum):
     """What a model is in the report's story."""
@@ -42,6 +44,11 @@ class EvaluatedModel:
     human_seconds: float
     role: Role = Role.STEP
     note: str = ""
+
+    def took_as_long(self, other: "EvaluatedModel") -> bool:
+        """Return whether about as much of people's time went into `other`."""
+        one_s, other_s = self.human_seconds, other.human_seconds
+        return abs(one_s - other_s) <= SAME_TIME * max(one_s, other_s)
 
     @classmethod
     def measure(
@@ -220,8 +227,17 @@ class ReportData:
         return tuple(model for model in self.models if model.role is Role.STEP)
 
     def control_of(self, model: EvaluatedModel) -> EvaluatedModel | None:
-        """Return the control that cost about as much of people's time as `model`, the newest of several; or None."""
-        controls = [other for other in self.models if other.role is Role.CONTROL]
+        """Return the control that `model` can be compared with: of about as much of people's time, or the same round.
+
+        Of several the nearest in time, then the newest. None: there is none yet.
+        """
+        number = {asked.model: asked.number for asked in self.rounds if asked.model}
+        controls = [
+            other
+            for other in self.models
+            if other.role is Role.CONTROL
+            if model.took_as_long(other) or (model.name in number and number[model.name] == number.get(other.name))
+        ]
         return min(reversed(controls), key=lambda one: abs(one.human_seconds - model.human_seconds), default=None)
 
     def first(self, role: Role) -> EvaluatedModel | None:

@@ -64,9 +64,14 @@ def selection_words(data: ReportData) -> tuple[str, ...]:
     """Say whether selection paid: what the answers show, what they cannot show, and what a control model shows."""
     found = [] if data.slice is None else [*_slice_words(data.slice)]
     after = data.steps[-1] if data.steps else None
-    control = data.control_of(after) if after is not None else None
-    if after is not None and control is not None:
-        found.append(_control_words(after, control))
+    controls = [model for model in data.models if model.role is Role.CONTROL]
+    if after is not None and controls:
+        pairs = ((step, data.control_of(step)) for step in reversed(data.steps))
+        step, control = next(((one, other) for one, other in pairs if other is not None), (None, None))
+        if step is not None and control is not None:
+            found.append(_control_words(step, control))
+        if step is not after:
+            found.append(_no_control_words(after, max(controls, key=lambda one: one.human_seconds)))
     elif found:
         found.append(
             "More surprise is not more gain: noise and object edges surprise too. The proof is a second model, trained "
@@ -102,9 +107,27 @@ def _control_words(after: EvaluatedModel, control: EvaluatedModel) -> str:
         f"{control.name}, {wording.duration(after.human_seconds)} against {wording.duration(control.human_seconds)} of "
         "people's time"
     )
-    if gain.low > 0:
+    if not (gain.low > 0 or gain.high < 0):
+        return f"{told}: no certain difference."
+    fair = after.took_as_long(control)
+    if gain.low > 0 and (fair or after.human_seconds < control.human_seconds):
         return f"{told}: selection paid."
-    return f"{told}: selection did not pay." if gain.high < 0 else f"{told}: no certain difference."
+    if gain.high < 0 and (fair or after.human_seconds > control.human_seconds):
+        return f"{told}: selection did not pay."
+    return (
+        f"{told}. The round is the same, the time is not, so that does not show what an hour buys: let the cheaper "
+        'series answer another round, or give budgets in time (budget = "2h" in project.toml).'
+    )
+
+
+def _no_control_words(after: EvaluatedModel, control: EvaluatedModel) -> str:
+    behind = "the control's" if control.human_seconds < after.human_seconds else "the project's own"
+    return (
+        f"{after.name} cannot be compared with the random control yet: {wording.duration(after.human_seconds)} of "
+        f"people's time went into it, {wording.duration(control.human_seconds)} into {control.name}. Answer {behind} "
+        "next rounds until both took about as long: frugalseg run stops where answers are due, and a larger --rounds "
+        "adds rounds."
+    )
 
 
 def unsure_classes(data: ReportData) -> tuple[ClassTrust, ...]:

@@ -30,7 +30,10 @@ class Guess:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer beside the model's guess; `class_id` is None where no class was named. `key` is the frame's."""
+    """An answer beside the model's guess; `class_id` is None where no class was named. `key` is the frame's.
+
+    `seconds` are all that people spent on the question, several of them or again.
+    """
 
     key: str
     guess_id: int

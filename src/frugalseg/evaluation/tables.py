@@ -110,7 +110,7 @@ def tiles(data: ReportData, gain: Interval) -> tuple[Tile, ...]:
         gap = gap_closed(before.miou.value, after.miou.value, full.miou.value)
         all_labels = (f"{full.name}: {wording.percent(full.miou.value)} %", wording.duration(full.human_seconds))
         found.append(Tile("of the gap closed", ((wording.percent(gap, 0), "%"),), all_labels))
-    if control:
+    if control and control.took_as_long(after):
         found.append(_gain_tile("against random", _difference(control, after)))
     return tuple(found)
 

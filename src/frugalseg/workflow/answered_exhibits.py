@@ -10,9 +10,10 @@ from frugalseg.core.runs import RunInfo
 from frugalseg.evaluation.answered import Answered, Person, Timed
 from frugalseg.evaluation.compare import Interval
 from frugalseg.evaluation.surprise import wilson
+from frugalseg.workflow.pricing import Prices
 from frugalseg.workflow.project import LEDGER, Project
 from frugalseg.workflow.round_labels import annotators_of
-from frugalseg.workflow.rounds import cost_model, label_stages
+from frugalseg.workflow.rounds import label_stages
 
 KINDS = {"point": "pixel", "gold": "known pixel", "decision": "decision"}
 MISTAKES = 5  # named of each person
@@ -31,13 +32,15 @@ def answered(project: Project, runs: Sequence[RunInfo]) -> Answered | None:
         shared=sum(ledger["agreement"]["questions"] for ledger in ledgers),
         same=sum(ledger["agreement"]["same"] for ledger in ledgers),
         undecided=sum(ledger["undecided"] for ledger in ledgers),
-        plan_s=cost_model(project).model.point_s,
+        plan_s=Prices(project).common.model.expected("point"),
     )
 
 
 def _timed(project: Project, run: RunInfo, ledger: Mapping[str, Any]) -> list[Timed]:
     asked = project.run(str(run.input("questions"))).extra
-    forecast_s = asked.get("human_seconds_planned", math.nan) / asked["questions"]
+    cost = asked.get("cost", {})
+    answers = asked["questions"] * (1 + cost.get("overlap", 0.0) + cost.get("gold", 0.0))
+    forecast_s = asked.get("human_seconds_planned", math.nan) / answers
     return [
         Timed(
             round=run.folder.name,

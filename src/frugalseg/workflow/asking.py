@@ -10,8 +10,9 @@ from frugalseg.core.chance import seed_for
 from frugalseg.core.cost import Budget
 from frugalseg.core.measured_cost import ProjectCost
 from frugalseg.core.runs import RunInfo
+from frugalseg.workflow.pricing import Prices
 from frugalseg.workflow.project import MODEL, Project
-from frugalseg.workflow.rounds import EARLIER, chain, cost_model, learned_from, own_model
+from frugalseg.workflow.rounds import EARLIER, chain, learned_from, own_model
 from frugalseg.workflow.series import answers_to_follow
 
 
@@ -20,6 +21,7 @@ class Asking:
     """One selection. `earlier` is the label stage of the round before, `number` this round's, `seed` its own.
 
     `alone`: it follows what its model has learned from, and nothing else, so that selectors can be compared.
+    `simulated`: an oracle is going to answer.
     """
 
     project: Project
@@ -31,14 +33,23 @@ class Asking:
     labels: Sequence[RunInfo]
     cost: ProjectCost
     alone: bool = False
+    simulated: bool = False
 
     @classmethod
     def begin(
-        cls, project: Project, strategy: str, config: Any, budget: str | None, start: Path | None, alone: bool = False
+        cls,
+        project: Project,
+        strategy: str,
+        config: Any,
+        budget: str | None,
+        start: Path | None,
+        alone: bool = False,
+        simulated: bool = False,
     ) -> "Asking":
         """Return the next selection of a project; without `start` the newest model of its own series asks.
 
-        It follows all answers that nobody has learned from yet (`answers_to_follow`), unless it is `alone`.
+        It follows all answers that nobody has learned from yet (`answers_to_follow`), unless it is `alone`. `simulated`
+        says that an oracle is going to answer: its answers cost no second opinion.
 
         Raises:
             StageOrderError: there is no model yet.
@@ -49,7 +60,8 @@ class Asking:
             start = own_model(project) or project.latest_model()
         earlier = learned_from(start) if alone else answers_to_follow(project, start, strategy)
         labels = chain(earlier)
-        return cls(project, strategy, config, parsed, start, earlier, labels, cost_model(project, labels), alone)
+        cost = Prices(project, labels, simulated).of(strategy)
+        return cls(project, strategy, config, parsed, start, earlier, labels, cost, alone, simulated)
 
     def or_the_same(self, inputs: Mapping[str, Path], settings: Mapping[str, Any]) -> "Asking":
         """Return the finished selection that this command made before, by what it followed then; else this one.
@@ -65,7 +77,8 @@ class Asking:
             whole = hashes | ({EARLIER: content_hash(earlier)} if earlier is not None else {})
             if fingerprint_of(self.name, settings, self.project.settings.seed, whole) == run.fingerprint:
                 labels = chain(earlier)
-                return replace(self, earlier=earlier, labels=labels, cost=cost_model(self.project, labels))
+                cost = Prices(self.project, labels, self.simulated).of(self.strategy)
+                return replace(self, earlier=earlier, labels=labels, cost=cost)
         return self
 
     @property
@@ -94,6 +107,13 @@ class Asking:
     def settings(self) -> dict[str, Any]:
         """What decides the outcome besides the inputs."""
         return {"strategy": self.strategy, "budget": str(self.budget), **self.config.model_dump(mode="json")}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """What besides decides how many points a budget in time or images buys."""
+        if self.budget.counts_points:
+            return {}
+        return {"overlap": self.cost.model.overlap, "gold": self.cost.model.gold}
 
     def facts(self, human_seconds: float) -> dict[str, Any]:
         """What is known before anything is computed."""

@@ -157,9 +157,8 @@ def _ask(project: Project, ask: Ask, start: Path) -> Path:
         return label(project, True, None, QUIET, everything=True).where
     if ask.budget is None:
         return label_nothing(project, QUIET).where
-    questions = select(
-        project, ask.strategy, ask.budget, start, Options(overrides=ask.overrides, quiet=True), alone=True
-    )
+    options = Options(overrides=ask.overrides, quiet=True)
+    questions = select(project, ask.strategy, ask.budget, start, options, alone=True, simulated=True)
     return label(project, True, questions.where, QUIET).where
 
 
@@ -180,7 +179,8 @@ def _answered(project: Project, ask: Ask, start: Path) -> Path | None:
 def _asked(project: Project, ask: Ask, start: Path) -> RunInfo | None:
     """Return the finished selection with these settings and this model, if what it saw is as it was then."""
     dry = Options(overrides=ask.overrides, dry_run=True, quiet=True)
-    planned, model = select(project, ask.strategy, ask.budget, start, dry, alone=True), (start / MODEL).resolve()
+    planned = select(project, ask.strategy, ask.budget, start, dry, alone=True, simulated=True)
+    model = (start / MODEL).resolve()
     for run in project.list():
         same = run.name == planned.name and run.config == planned.found["config"]
         same &= (run.input(EARLIER) if run.has_input(EARLIER) else None) == learned_from(start)

@@ -26,9 +26,9 @@ from frugalseg.core.errors import StageOrderError
 from frugalseg.core.records import Manifest, Point, Query, QueryKind
 from frugalseg.core.table import read_records
 from frugalseg.data.labels import LabelReader
-from frugalseg.evaluation.surprise import Guess
 from frugalseg.workflow.drawing import MEDIA, Shown, by_frame, draw, drawn
-from frugalseg.workflow.project import ANNOTATORS, GUESSES, LEDGER, QUESTIONS, Project
+from frugalseg.workflow.evidence import guesses
+from frugalseg.workflow.project import ANNOTATORS, LEDGER, QUESTIONS, Project
 from frugalseg.workflow.round_labels import round_inputs, write_round
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
@@ -64,7 +64,8 @@ def prepare(
             options.say(f"left out: {reason}")
     if not shown:
         raise StageOrderError(f"{selection}: there is nothing to ask; {len(refused)} frame(s) cannot be read.")
-    asked = _questions(target, queries, shown, _guesses(selection), {})
+    guessed = {query: guess.class_id for query, guess in guesses(selection).items()}
+    asked = _questions(target, queries, shown, guessed, {})
     checks = _gold(project, media, store, run.fingerprint, math.ceil(gold * len(asked)))
     return store.add(run.fingerprint, run.folder.name, project.classes, asked + checks, overlap, gold)
 
@@ -175,21 +176,15 @@ def _questions(
     ]
 
 
-def _guesses(selection: Path) -> dict[str, int]:
-    path = selection / GUESSES
-    return {guess.query: guess.class_id for guess in read_records(path, Guess)} if path.is_file() else {}
-
-
 def _gold(project: Project, media: MediaFolder, store: Store, fingerprint: str, count: int) -> list[Question]:
     """Return questions with known answers: pixels well inside their class, in labelled frames of the project.
 
     Each selection (`fingerprint`) draws its own, and none where an earlier one did: who answers a pixel again
     remembers it, and it would count as a second measurement of that person.
     """
-    domain = next((domain for domain in ("validation", "source") if project.has(domain)), None)
-    if domain is None:
+    if project.gold_domain is None:
         return []
-    manifest = project.manifest(domain)
+    manifest = project.manifest(project.gold_domain)
     reader = LabelReader(manifest.classes, project.classes)
     frames = sorted((f for f in manifest if f.label), key=lambda frame: key_hash(f"gold {fingerprint} {frame.key}"))
     queries: list[Query] = []

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from frugalseg.core.cost import Budget
-from frugalseg.core.measured_cost import ProjectCost, learn_cost
+from frugalseg.core.measured_cost import ProjectCost
 from frugalseg.core.runs import RunInfo
 from frugalseg.evaluation.confusion import Confusions
 from frugalseg.evaluation.forecast import Forecast, forecast
@@ -13,8 +13,9 @@ from frugalseg.evaluation.surprise import Group, Reply
 from frugalseg.workflow import catalog
 from frugalseg.workflow.control_slice import control_points
 from frugalseg.workflow.evidence import replies
+from frugalseg.workflow.pricing import Prices
 from frugalseg.workflow.project import CONFUSIONS, Project
-from frugalseg.workflow.rounds import Scored, cost_model, own_series
+from frugalseg.workflow.rounds import Scored, believed, label_stages, own_series
 from frugalseg.workflow.status import next_command
 
 CELL = "a 64x64 cell"
@@ -27,10 +28,10 @@ def plan(project: Project, budget: str | None) -> dict[str, Any]:
     Raises:
         BudgetError: the budget cannot be read or buys nothing.
     """
-    parsed, cost = Budget.parse(budget or project.settings.budget), cost_model(project)
-    frames, runs = len(project.manifest("target")), project.list()
+    parsed, prices = Budget.parse(budget or project.settings.budget), Prices(project)
+    frames, runs, cost = len(project.manifest("target")), project.list(), prices.common
     seconds = parsed.human_seconds(frames, cost.model)
-    known = replies([run for run in runs if run.name == "label"])
+    known = replies(believed(label_stages(runs)))
     series = own_series(project)
     ahead = _forecast(series, seconds)
     return {
@@ -39,7 +40,8 @@ def plan(project: Project, budget: str | None) -> dict[str, Any]:
         "human_seconds": seconds,
         "cost": cost.facts,
         "strategies": [
-            _strategy_row(project, name, parsed, frames, cost, known.get(name, [])) for name in catalog.SELECTORS
+            _strategy_row(project, name, parsed, frames, prices.of(name), known.get(name, []))
+            for name in catalog.SELECTORS
         ],
         "kinds": _kinds(seconds, frames, cost),
         "device": _device(project, runs),
@@ -60,14 +62,13 @@ def forecast_words(project: Project) -> str:
 def _strategy_row(
     project: Project, name: str, budget: Budget, frames: int, cost: ProjectCost, known: list[Reply]
 ) -> dict[str, Any]:
-    """Return what a strategy would ask; shares are those of its answers so far, None without any."""
+    """Return what a strategy would ask at its own `cost`; shares are those of its answers so far, None without any."""
     if name in catalog.IMAGE_SELECTORS:
         return _image_row(name, budget, frames, cost)
     config = project.stage_config("selector", name, None, [])
     points = budget.total_points(frames, cost.model)
     control = control_points(points, project.settings.control_share, name)
     per_cell = getattr(config, "points_per_cell", None)
-    own = learn_cost(cost.model, {"point": [reply.seconds for reply in known]}).model
     group = Group.of(known)
     shares = {"unnamed_share": group.unnamed_share, "edge_share": group.edge_share}
     shares |= {"surprise_share": group.surprise.value}
@@ -80,8 +81,8 @@ def _strategy_row(
         "cells": math.ceil((points - control) / per_cell) if per_cell else None,
         "answers_so_far": group.answers,
         **{name: None if math.isnan(value) else value for name, value in shares.items()},
-        "seconds_each": own.point_s,
-        "human_seconds": own.seconds("point", points),
+        "seconds_each": cost.model.expected("point"),
+        "human_seconds": cost.model.seconds("point", points),
     }
 
 
@@ -106,7 +107,9 @@ def _kinds(seconds: float, frames: int, cost: ProjectCost) -> list[dict[str, Any
     rows = []
     for kind, name in names.items():
         count = cost.model.affords(kind, seconds)
-        rows.append({"kind": name, "seconds_each": cost.model.each(kind), "count": count, "per_image": count / frames})
+        rows.append(
+            {"kind": name, "seconds_each": cost.model.expected(kind), "count": count, "per_image": count / frames}
+        )
     return rows
 
 

@@ -65,6 +65,8 @@ class ProjectSettings(Config):
     control_share: float = Field(
         0.1, ge=0, le=0.5, description="share of a round's questions at pixels drawn at random, the standing control"
     )
+    overlap: float = Field(0.1, ge=0, le=1, description="share of the questions that two people answer")
+    gold: float = Field(0.03, ge=0, le=1, description="share of questions with a known answer, to check people")
     rounds: int = Field(
         1, ge=1, le=1000, description="rounds of `run`: select, label, retrain, evaluate; `budget` each"
     )
@@ -119,6 +121,11 @@ class Project:
     def has(self, domain: str) -> bool:
         """Return whether the project has data of `domain`."""
         return (self.folder / "manifests" / domain).is_dir()
+
+    @property
+    def gold_domain(self) -> str | None:
+        """The data whose labels are the known answers that people are checked by; None: nobody can be checked."""
+        return next((domain for domain in ("validation", "source") if self.has(domain)), None)
 
     def manifest(self, domain: str) -> Manifest:
         """Return the manifest of `source`, `target` or `validation`, without the frames in quarantine."""

@@ -16,7 +16,7 @@ from frugalseg.workflow.evidence import replies
 from frugalseg.workflow.measure import SAMPLES
 from frugalseg.workflow.plan import forecast_words
 from frugalseg.workflow.project import Project
-from frugalseg.workflow.rounds import is_control, rounds
+from frugalseg.workflow.rounds import believed, is_control, rounds
 
 UNSURE_FRAMES = 5
 
@@ -51,7 +51,7 @@ def round_exhibits(project: Project, names: Mapping[Path, str], last: tuple[str,
         if one.labels is not None
     )
     own = [one.labels for one in answered if one.labels and not is_control(one.strategy, project.settings.strategy)]
-    said = replies(own)
+    said = replies(believed(own))
     control = said.pop(CONTROL_STRATEGY, [])
     chosen = [reply for group in said.values() for reply in group]
     compared = compare_slice(chosen, control) if chosen and control else None

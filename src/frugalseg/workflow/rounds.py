@@ -1,4 +1,4 @@
-"""Rounds: which answers a model has learned from, what was asked before, and what each round cost and brought.
+"""Rounds: which answers a model has learned from, what was asked before, and what each round brought.
 
 A round is a selection, its answers, the network trained on all answers so far, and its score. A selection names the
 answers of the round before it among its inputs, so rounds are a chain and two series of rounds (the project's own and a
@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frugalseg.acquisition.view import Asked
-from frugalseg.core.cost import CostModel
-from frugalseg.core.measured_cost import ProjectCost, learn_cost
-from frugalseg.core.records import Answer, Point, Query, QueryKind, Verdict
+from frugalseg.core.records import Answer, Point, Query, Verdict
 from frugalseg.core.runs import RUN_JSON, RunInfo
 from frugalseg.core.table import read_records
 from frugalseg.workflow.project import ANSWERS, MODEL_STAGES, QUESTIONS, Project
@@ -103,6 +101,15 @@ def questions_of(labels: RunInfo) -> Path:
     return labels.input("questions") if labels.has_input("questions") else labels.folder
 
 
+def believed(labels: Iterable[RunInfo]) -> list[RunInfo]:
+    """Return the stages among `labels` to learn from: people's; the simulated ones as long as no person answered.
+
+    The two never mix: a rehearsal says nothing of people who have answered.
+    """
+    runs = list(labels)
+    return [run for run in runs if not run.extra.get("simulated")] or runs
+
+
 def asked_before(labels: Iterable[RunInfo]) -> dict[str, tuple[Asked, ...]]:
     """Return the points of each frame, by key, that these rounds asked, each with the last verdict about it."""
     queries, answers = questions_and_answers(labels)
@@ -119,27 +126,6 @@ def labelled_in_full(labels: Iterable[RunInfo]) -> frozenset[str]:
     queries, answers = questions_and_answers(labels)
     masked = {answer.query for answer in answers if answer.verdict is Verdict.MASK}
     return frozenset(query.key for query in queries if query.id in masked)
-
-
-def cost_model(project: Project, labels: Iterable[RunInfo] | None = None) -> ProjectCost:
-    """Return what an answer costs, as far as `labels` (default: all label stages of the project) can tell.
-
-    Simulated answers are never mixed with people's: they count where no person has answered, so that a rehearsal plans
-    as the real thing would.
-    """
-    runs = label_stages(project.list()) if labels is None else list(labels)
-    people = [run for run in runs if not run.extra.get("simulated")]
-    queries, answers = questions_and_answers(people or runs)
-    kinds = {query.id: query.kind for query in queries}
-    seconds: dict[str, list[float]] = defaultdict(list)
-    for answer in answers:
-        if not answer.seconds:  # a row that only says what holds
-            continue
-        kind = kinds[answer.query]
-        seconds[str(kind)].append(answer.seconds)
-        if kind is QueryKind.POINT and answer.verdict is Verdict.AMBIGUOUS:
-            seconds["boundary_point"].append(answer.seconds)
-    return learn_cost(CostModel(), seconds, simulated=not people)
 
 
 def strategy_of(run: RunInfo) -> str | None:

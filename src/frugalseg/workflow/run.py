@@ -61,7 +61,7 @@ def _run_rounds(
     """Run one series of rounds; return whether all were run: where people's answers are due it stops."""
     for number in range(1, count + 1):
         options.say(f"{strategy}: round {number} of {count}.")
-        selection = select(project, strategy, None, start.where, options)
+        selection = select(project, strategy, None, start.where, options, simulated=simulate)
         answers = label(project, True, selection.where, options).where if simulate else _answers(project, selection)
         if answers is None:
             found["answers_due"] = str(selection.where)

@@ -55,11 +55,14 @@ def select(
     start: Path | None,
     options: Options,
     alone: bool = False,
+    simulated: bool = False,
 ) -> StageResult:
     """Choose what people are asked. `start` is the folder of the stage whose model asks; by default the newest one.
 
     What that model, or one it goes on from, was trained to know from people is not asked again, nor what was answered
-    since and waits to be learned; with `alone` (to compare selectors) the latter is passed over.
+    since and waits to be learned; with `alone` (to compare selectors) the latter is passed over. `simulated`: an oracle
+    is going to answer, and a budget in time buys more points: none is asked twice (`overlap`), none is there to check
+    people (`gold`).
 
     Raises:
         StageOrderError: there is no model yet.
@@ -68,7 +71,7 @@ def select(
     strategy = strategy or project.settings.strategy
     overrides = [text for text in options.overrides if not _is_share(text)]
     config = project.stage_config("selector", strategy, options.config, overrides)
-    asking = Asking.begin(project, strategy, config, budget, start, alone)
+    asking = Asking.begin(project, strategy, config, budget, start, alone, simulated)
     if strategy in catalog.IMAGE_SELECTORS:
         if overrides != list(options.overrides) and _control_share(project, options):
             raise ConfigError(
@@ -81,7 +84,7 @@ def select(
 
 def _select_points(asking: Asking, options: Options) -> StageResult:
     share = _control_share(asking.project, options)
-    settings = {**asking.settings, SHARE: share}
+    settings = {**asking.settings, **asking.shares, SHARE: share}
     asking = asking.or_the_same(asking.inputs, settings)
     labelled = labelled_in_full(asking.labels)
     frames = tuple(frame for frame in asking.project.manifest("target") if frame.key not in labelled)

@@ -111,11 +111,19 @@ def test_human_seconds():
     assert Budget.parse("2h").kind is BudgetKind.SECONDS
 
 
+def test_points_near_an_edge_count_by_their_share():
+    cost = CostModel(edge_share=0.25)
+    assert cost.expected("point") == pytest.approx(0.75 * 3 + 0.25 * 6) and cost.each("point") == 3
+    assert cost.seconds("point", 100) == pytest.approx(375) and cost.seconds("region", 2) == 50
+    assert Budget.parse("375s").total_points(1, cost) == 100
+
+
 def test_overlap_and_gold_cost_extra():
     cost = CostModel(overlap=0.1, gold=0.1)
     assert cost.seconds("point", 100) == pytest.approx(360)
     assert Budget.parse("1h").total_points(1, cost) == 1000
     assert Budget.parse("6600s").total_points(1, CostModel(overlap=0.1)) == 2000
+    assert cost.seconds("image", 2) == 9000, "people's own tools ask nothing twice"
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(CostModel)])

@@ -16,6 +16,7 @@ from frugalseg.evaluation.reliability import Reliability
 from frugalseg.evaluation.report import EvaluatedModel, Role, render
 from frugalseg.evaluation.round_words import round_rows, selection_words, unsure_classes
 from frugalseg.evaluation.surprise import Reply, compare_slice
+from frugalseg.evaluation.tables import gain_of, tiles
 
 
 def _load_page():
@@ -126,6 +127,46 @@ def test_what_a_control_model_can_say(told, own, other, said):
     found = dataclasses.replace(told, models=models, rounds=(), slice=None, unsure=None, reliability={})
     (words,) = selection_words(found)
     assert said in words and "against control" in words, "the control that cost as much, not the first one"
+
+
+def compared(told, models, rounds=()):
+    found = dataclasses.replace(told, models=models, rounds=rounds, slice=None, unsure=None, reliability={})
+    return selection_words(found), [tile.label for tile in tiles(found, gain_of(found))]
+
+
+def test_a_control_that_has_not_come_as_far_is_compared_with_the_round_that_cost_as_much(told):
+    steps = tuple(scored(f"own {n}", 5 - n, Role.STEP, 3600.0 * n) for n in range(4))
+    (words, ahead), labels = compared(told, (*steps, scored("random", 6, Role.CONTROL, 3500.0)))
+    assert words.startswith("own 1 has") and words.endswith("selection paid.")
+    assert ahead.startswith("own 3 cannot be compared with the random control yet: 3") and "58" in ahead
+    assert "Answer the control's next rounds" in ahead and "frugalseg run" in ahead
+    assert "against random" not in labels
+    (ahead,), _ = compared(told, (*steps[:2], scored("random", 6, Role.CONTROL, 7200.0)))
+    assert "Answer the project's own next rounds" in ahead
+
+
+@pytest.mark.parametrize(
+    "own, other, seconds, said",
+    [
+        (1, 3, 900.0, "does not show what an hour buys"),  # better, for half as much time again
+        (3, 1, 900.0, "did not pay"),
+        (1, 3, 400.0, "selection paid"),
+        (3, 1, 400.0, "does not show what an hour buys"),
+        (2, 2, 900.0, "no certain difference"),
+    ],
+)
+def test_the_same_round_at_unequal_times_is_judged_only_where_time_cannot_explain_it(told, own, other, seconds, said):
+    models = (
+        scored("start", 6, Role.STEP, 0.0),
+        scored("own", own, Role.STEP, seconds),
+        scored("control", other, Role.CONTROL, 600.0),
+    )
+    rounds = tuple(
+        AskedRound(1, name, 100, 0, 600.0, 600.0, 0.3, model, "start")
+        for name, model in (("ripu", "own"), ("random_patches", "control"))
+    )
+    (words,), labels = compared(told, models, rounds)
+    assert said in words and "against random" not in labels
 
 
 def test_classes_it_is_least_sure_of_come_first(told):

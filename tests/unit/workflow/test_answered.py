@@ -15,10 +15,11 @@ from frugalseg.core.table import write_records
 from frugalseg.data.toycity import write_dataset
 from frugalseg.workflow.answered_exhibits import answered
 from frugalseg.workflow.people import export, figures, open_store, prepare
+from frugalseg.workflow.pricing import Prices
 from frugalseg.workflow.project import MODEL, QUESTIONS, Project, init_project
 from frugalseg.workflow.report import report_stage
 from frugalseg.workflow.round_labels import annotators_of
-from frugalseg.workflow.rounds import cost_model, label_stages
+from frugalseg.workflow.rounds import label_stages
 from frugalseg.workflow.stage import Options, run_stage
 from frugalseg.workflow.status import status
 
@@ -50,7 +51,8 @@ def told(tmp_path_factory):
 
     def work(folder):
         write_records(folder / QUESTIONS, queries, Query)
-        return {"questions": ASKED, "human_seconds_planned": PLANNED_S * ASKED}
+        planned_s = PLANNED_S * ASKED * (1 + 1.0 + 0.2)  # all asked twice, and some known ones
+        return {"questions": ASKED, "human_seconds_planned": planned_s, "cost": {"overlap": 1.0, "gold": 0.2}}
 
     def train(folder):
         (folder / MODEL).mkdir()
@@ -85,7 +87,7 @@ def test_of_two_exports_the_newer_counts(told):
 
 
 def test_costs_are_measured_and_drawn_to_the_prior_by_thirty_answers(told):
-    cost = cost_model(told[0])
+    cost = Prices(told[0]).common
     assert cost.measured["point"].answers == 2 * ASKED
     assert cost.model.point_s == pytest.approx((80 * 2.0 + 30 * 3.0) / 110)
 
@@ -96,10 +98,10 @@ def test_the_figures_of_the_report(told):
     point, gold = found.timed
     assert (point.kind, point.answers, point.seconds) == ("pixel", 80, pytest.approx(160.0))
     assert (point.median_s.value, point.median_s.low, point.median_s.high) == (2.0, 1.5, 2.5)
-    assert (point.forecast_s, point.off) == (PLANNED_S, pytest.approx(-1 / 3))
+    assert (point.forecast_s, point.off) == (pytest.approx(PLANNED_S), pytest.approx(-1 / 3)), "of one answer"
     assert gold.kind == "known pixel" and math.isnan(gold.off)
     assert (found.shared, found.same, found.undecided) == (ASKED, ASKED, 0)
-    assert found.plan_s == cost_model(project).model.point_s
+    assert found.plan_s == Prices(project).common.model.point_s
     ann, bob = found.people
     assert (ann.name, ann.right.value, ann.checked) == ("ann", 1.0, gold.answers - bob.checked)
     assert bob.right.value < 0.5 and bob.estimated_right < ann.estimated_right and bob.judged == ASKED + bob.checked

@@ -23,8 +23,8 @@ from frugalseg.data.readers import video
 from frugalseg.data.toycity import CLASSES
 from frugalseg.workflow.label import label
 from frugalseg.workflow.people import open_store, prepare
+from frugalseg.workflow.pricing import Prices
 from frugalseg.workflow.project import ANSWERS, LEDGER, PARTIAL, QUESTIONS, Project
-from frugalseg.workflow.rounds import cost_model
 from frugalseg.workflow.select import select
 from frugalseg.workflow.stage import Options
 from frugalseg.workflow.status import next_command
@@ -199,7 +199,7 @@ def test_measured_minutes_become_the_cost_of_an_image(asked, tmp_path: Path) -> 
     export_tasks(project, None, "folder", tmp_path / "out", QUIET)
     draw(project, tmp_path / "out", keys)
     import_tasks(project, None, "folder", tmp_path / "out", QUIET, minutes_each=20)
-    assert cost_model(project).facts["image_s"] == (3 * 1200 + 5 * 4500) / 8
+    assert Prices(project).common.facts["image_s"] == (3 * 1200 + 5 * 4500) / 8
 
 
 def test_from_the_command_line(asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
