@@ -1,7 +1,7 @@
 """What is learned from the labelled frames before labels spread: how far to believe a label, and how to mend one."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,41 +9,51 @@ from numpy.typing import NDArray
 
 from frugalseg.core.errors import DataError
 from frugalseg.core.files import write_atomic
-from frugalseg.core.records import Frame
 from frugalseg.data.sequences import Run
 from frugalseg.propagation.calibrate import examples
 from frugalseg.propagation.confidence import Confidence, Examples
 from frugalseg.propagation.inpaint import InpaintConfig
-from frugalseg.propagation.motion import Picture
+from frugalseg.propagation.motion import Neighbours, Picture
 from frugalseg.propagation.networks import RefineConfig
 from frugalseg.propagation.semantic import Semantic
-from frugalseg.propagation.spread import SpreadConfig, Tools
+from frugalseg.propagation.spread import Shot, SpreadConfig, Tools, broken, scene_cut
 from frugalseg.propagation.warp import WINDOW_PX
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_files import shots
 from frugalseg.workflow.propagate_plan import ACCEPT, CONFIDENCE, REFINER, LabelSource
 from frugalseg.workflow.stage import Options
 
+Place = tuple[Run, int]
 Window = tuple[list[Picture], dict[int, NDArray[np.uint8]], int]
 
 
-def windows(runs: Sequence[Run], source: LabelSource, reach: int, most: int | None) -> Iterator[Window]:
-    """Yield pictures around labelled frames, the labels among them, and the frame's place.
-
-    At most `most` of them, spread evenly. A window ends where a frame cannot be read.
-    """
+def labelled_places(runs: Sequence[Run], source: LabelSource) -> list[Place]:
+    """Return where labelled frames lie that are not alone in their stretch."""
     places = [(run, place) for run in runs for place, frame in enumerate(run.frames) if source.has(frame)]
-    places = [(run, place) for run, place in places if len(run.frames) > 1]
-    if most is not None and len(places) > most:
-        places = [places[round(number)] for number in np.linspace(0, len(places) - 1, most)]
-    for run, place in places:
-        after = _readable(run.frames[place : place + reach + 1], source)
-        before = _readable(run.frames[max(0, place - reach) : place][::-1], source)[::-1]
-        shown = [*before, *after]
-        if after:
-            pictures = [picture for picture, _ in shown]
-            labels = {number: label for number, (_, label) in enumerate(shown) if label is not None}
-            yield pictures, labels, len(before)
+    return [(run, place) for run, place in places if len(run.frames) > 1]
+
+
+def window(place: Place, source: LabelSource, reach: int, neighbours: Neighbours, cut_share: float) -> Window | None:
+    """Return the pictures around a labelled frame that lie on its track, the labels among them, and its place.
+
+    The track ends where it does for labels that are spread (`spread.broken`, `spread.scene_cut`). None if the frame cannot be read. Each
+    frame is read once, by time.
+    """
+    run, own = place
+    first = max(0, own - reach)
+    shown = list(shots(run.frames[first : own + reach + 1], source.read_if_any))
+    own -= first
+    if shown[own].picture is None:
+        return None
+    begin, last = own, own
+    while begin > 0 and not _parted(shown[begin], shown[begin - 1], neighbours, cut_share):
+        begin -= 1
+    while last + 1 < len(shown) and not _parted(shown[last], shown[last + 1], neighbours, cut_share):
+        last += 1
+    track = shown[begin : last + 1]
+    pictures = [shot.picture for shot in track if shot.picture is not None]  # that is all of them
+    labels = {number: shot.label_HW for number, shot in enumerate(track) if shot.label_HW is not None}
+    return pictures, labels, own - begin
 
 
 def calibrate(
@@ -52,8 +62,9 @@ def calibrate(
     """Fit confidence on labelled frames and write it, with the confidence from which `precision` is reached."""
     spread = config.part(SpreadConfig)
     parts: list[Examples] = []
-    for pictures, labels, place in windows(runs, source, config.reach, config.calibration_frames):
-        parts += examples(pictures, labels, place, tools, spread, config.seed)
+    for place in _spread_evenly(labelled_places(runs, source), config.calibration_frames):
+        if shown := window(place, source, config.reach, tools.neighbours, config.cut_share):
+            parts += examples(*shown, tools, spread, config.seed)
     try:
         every = Examples.joined(parts) if parts else None
         if every is None:
@@ -72,6 +83,12 @@ def calibrate(
             )
         write_atomic(folder / ACCEPT, json.dumps({"precision": config.precision, "threshold": threshold}).encode())
     model.save(folder / CONFIDENCE)  # last: it says that all is there
+
+
+def _spread_evenly(places: Sequence[Place], most: int) -> list[Place]:
+    if len(places) <= most:
+        return list(places)
+    return [places[round(number)] for number in np.linspace(0, len(places) - 1, most)]
 
 
 def learn_refiner(
@@ -101,17 +118,16 @@ def learn_refiner(
     refine = config.part(RefineConfig)
     inpaint = InpaintConfig(tau=config.tau, window_px=WINDOW_PX, recursion=config.recursion)  # as labels are spread
     pairs: list[Pair] = []
-    for pictures, labels, place in windows(runs, source, refine.longest_cycle, None):
-        own = {place: labels[place]}
-        pairs += make_cycles(pictures, own, tools.neighbours, semantic_for, inpaint, refine)
+    for place in labelled_places(runs, source):
+        if shown := window(place, source, refine.longest_cycle, tools.neighbours, config.cut_share):
+            pictures, labels, own = shown
+            pairs += make_cycles(pictures, {own: labels[own]}, tools.neighbours, semantic_for, inpaint, refine)
     save_refiner(folder / REFINER, train_refiner(pairs, tools.classes, refine))
 
 
-def _readable(frames: Sequence[Frame], source: LabelSource) -> list[tuple[Picture, NDArray[np.uint8] | None]]:
-    """Return pictures and labels up to the first frame that cannot be read."""
-    found = []
-    for shot in shots(frames, source.read_if_any):
-        if shot.picture is None:
-            break
-        found.append((shot.picture, shot.label_HW))
-    return found
+def _parted(last: Shot, shot: Shot, neighbours: Neighbours, least_share: float) -> str:
+    """Return why no label may go from `last`, which could be read, to its neighbour `shot`; nothing if it may."""
+    if reason := broken(last, shot):
+        return reason
+    assert last.picture is not None and shot.picture is not None  # else it were broken
+    return scene_cut(last.picture, shot.picture, neighbours.flow(shot.picture, last.picture), least_share)
