@@ -28,8 +28,8 @@ from frugalseg.workflow.bench_propagation_score import Label, Labeller, Scorer
 from frugalseg.workflow.project import Project
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_motion import learn_motion
-from frugalseg.workflow.propagate_plan import LabelSource, Plan, stretches
-from frugalseg.workflow.propagate_prepare import learn_refiner
+from frugalseg.workflow.propagate_plan import REFINER, LabelSource, Plan, stretches
+from frugalseg.workflow.propagate_prepare import labelled_places, learn_refiner
 from frugalseg.workflow.propagate_run import has_refiner, motion_folder, open_guess, open_tools
 from frugalseg.workflow.stage import Options, run_stage
 
@@ -137,7 +137,8 @@ class _Work:
         tools, began_s = self._tools(), time.monotonic()
         if self._unit.method == REFINE and not has_refiner(self._folder):
             semantic_for = self._semantic_for(tools)
-            learn_refiner(self._folder, self._half.learned, self._source, tools, self._config, semantic_for)
+            places = labelled_places(self._half.learned, self._source)
+            learn_refiner(self._folder / REFINER, places, self._source, tools, self._config, semantic_for)
             tools = self._tools()
         learned_s, began_s = time.monotonic() - began_s, time.monotonic()
         spreader = Spreader(tools, self._config.part(SpreadConfig))

@@ -32,13 +32,14 @@ from frugalseg.workflow.propagate_plan import (
     FRAMES,
     PLAN,
     PROVENANCE,
+    REFINER,
     TABLE,
     VIDEO,
     LabelSource,
     Plan,
     stretches,
 )
-from frugalseg.workflow.propagate_prepare import calibrate, learn_refiner
+from frugalseg.workflow.propagate_prepare import calibrate, labelled_places, learn_refiner
 from frugalseg.workflow.propagate_run import has_refiner, motion_folder, open_tools
 from frugalseg.workflow.propagate_unseen import read_unseen, unseen_for
 from frugalseg.workflow.stage import Options, StageResult, run_stage
@@ -158,7 +159,7 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
     if config.method == "warp_refine" and not has_refiner(folder):
         assert tools.semantic is not None  # open_tools gives one to all but `warp`
         semantic_for = unseen_for(plan.unseen, labelled, plan.classes, tools.semantic)
-        learn_refiner(folder, runs, source, tools, config, semantic_for)
+        learn_refiner(folder / REFINER, labelled_places(runs, source), source, tools, config, semantic_for)
         tools = open_tools(folder, plan)
     calibrates = whole and config.method != "oracle" and config.calibration_frames
     if (calibrates or config.precision is not None) and not (folder / CONFIDENCE).is_file():

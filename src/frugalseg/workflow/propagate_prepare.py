@@ -20,7 +20,7 @@ from frugalseg.propagation.spread import Shot, SpreadConfig, Tools, broken, scen
 from frugalseg.propagation.warp import WINDOW_PX
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_files import shots
-from frugalseg.workflow.propagate_plan import ACCEPT, CONFIDENCE, REFINER, LabelSource
+from frugalseg.workflow.propagate_plan import ACCEPT, CONFIDENCE, LabelSource
 from frugalseg.workflow.stage import Options
 
 Place = tuple[Run, int]
@@ -36,8 +36,8 @@ def labelled_places(runs: Sequence[Run], source: LabelSource) -> list[Place]:
 def window(place: Place, source: LabelSource, reach: int, neighbours: Neighbours, cut_share: float) -> Window | None:
     """Return the pictures around a labelled frame that lie on its track, the labels among them, and its place.
 
-    The track ends where it does for labels that are spread (`spread.broken`, `spread.scene_cut`). None if the frame cannot be read. Each
-    frame is read once, by time.
+    The track ends where it does for labels that are spread (`spread.broken`, `spread.scene_cut`). None if the frame
+    cannot be read. Each frame is read once, by time.
     """
     run, own = place
     first = max(0, own - reach)
@@ -92,19 +92,19 @@ def _spread_evenly(places: Sequence[Place], most: int) -> list[Place]:
 
 
 def learn_refiner(
-    folder: Path,
-    runs: Sequence[Run],
+    where: Path,
+    places: Sequence[Place],
     source: LabelSource,
     tools: Tools,
     config: PropagateConfig,
     semantic_for: Callable[[str], Semantic],
 ) -> None:
-    """Train the refinement network on cycles of all labelled frames and write it.
+    """Train the refinement network on cycles of labelled frames and write it.
 
     Args:
-        folder: Where it goes.
-        runs: Stretches of video.
-        source: The labels among them.
+        where: The folder it goes to; what is learned from waits beside it.
+        places: The labelled frames.
+        source: Their labels.
         tools: What labels are made with.
         config: How.
         semantic_for: The network that guesses in the cycles of the frame with this key.
@@ -112,17 +112,24 @@ def learn_refiner(
     Raises:
         TrainingError: no labelled frame has a neighbour.
     """
+    from frugalseg.propagation.cycle_crops import Crops
     from frugalseg.propagation.refine import save_refiner
-    from frugalseg.propagation.train_refine import Pair, make_cycles, train_refiner
+    from frugalseg.propagation.train_refine import make_cycles, train_refiner
 
     refine = config.part(RefineConfig)
     inpaint = InpaintConfig(tau=config.tau, window_px=WINDOW_PX, recursion=config.recursion)  # as labels are spread
-    pairs: list[Pair] = []
-    for place in labelled_places(runs, source):
-        if shown := window(place, source, refine.longest_cycle, tools.neighbours, config.cut_share):
+    with Crops(where.parent, len(places), refine) as crops:
+        for number, place in enumerate(places):
+            wanted = crops.wanted(number)
+            shown = window(place, source, refine.longest_cycle, tools.neighbours, config.cut_share) if wanted else None
+            if shown is None:
+                continue
             pictures, labels, own = shown
-            pairs += make_cycles(pictures, {own: labels[own]}, tools.neighbours, semantic_for, inpaint, refine)
-    save_refiner(folder / REFINER, train_refiner(pairs, tools.classes, refine))
+            semantic = semantic_for(pictures[own].key)
+            drafts = make_cycles(pictures, own, labels[own], tools.neighbours, semantic, inpaint, refine, wanted)
+            for cycle, draft in drafts:
+                crops.add(number, cycle, draft, labels[own])
+        save_refiner(where, train_refiner(crops, tools.classes, refine))
 
 
 def _parted(last: Shot, shot: Shot, neighbours: Neighbours, least_share: float) -> str:

@@ -223,11 +223,10 @@ def test_in_cycles_guesses_a_network_that_has_not_seen_the_frame(
 ) -> None:
     asked: dict[str, object] = {}
 
-    def cycles(pictures, labels, neighbours, semantic_for, inpaint, config):
-        found = pictures[next(iter(labels))].key
-        asked[found] = semantic_for(found)
+    def cycles(pictures, number, label, neighbours, semantic, inpaint, config, wanted):
+        asked[pictures[number].key] = semantic
         assert inpaint.window_px == 5 and inpaint.recursion == "paper"
-        return make_cycles(pictures, labels, neighbours, semantic_for, inpaint, config)
+        return make_cycles(pictures, number, label, neighbours, semantic, inpaint, config, wanted)
 
     make_cycles = train_refine.make_cycles
     monkeypatch.setattr(train_refine, "make_cycles", cycles)
@@ -236,7 +235,9 @@ def test_in_cycles_guesses_a_network_that_has_not_seen_the_frame(
     keys = [key(drive, index) for drive in (0, 1) for index in LABELLED]
     rows = [f"{one},{model if number % 2 else 'other'}" for number, one in enumerate(keys)]
     table.write_text("\n".join(["key,model", *rows]) + "\n")
-    spread(video, tmp_path / "out", *TINY, "recursion=paper", "longest_cycle=1", checkpoint=model, unseen=table)
+    spread(
+        video, tmp_path / "out", *TINY, "recursion=paper", "longest_cycle=1", "steps=12", checkpoint=model, unseen=table
+    )
     assert list(asked) == keys and asked[keys[0]] is asked[keys[2]] is not asked[keys[1]]
     table.write_text("\n".join(["key,model", *rows[1:]]) + "\n")
     with pytest.raises(ConfigError, match=f"1 of 4 labelled frames have no network there, e.g. {keys[0]}"):
