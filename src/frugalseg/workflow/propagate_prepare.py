@@ -2,25 +2,27 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.core.errors import DataError
+from frugalseg.core.errors import DataError, TrainingError
 from frugalseg.core.files import write_atomic
 from frugalseg.data.sequences import Run
 from frugalseg.propagation.calibrate import examples
 from frugalseg.propagation.confidence import Confidence, Examples
 from frugalseg.propagation.inpaint import InpaintConfig
 from frugalseg.propagation.motion import Neighbours, Picture
-from frugalseg.propagation.networks import RefineConfig
+from frugalseg.propagation.networks import REFINE, RefineConfig, is_stored
+from frugalseg.propagation.recurrent import Refines
 from frugalseg.propagation.semantic import Semantic
 from frugalseg.propagation.spread import Shot, SpreadConfig, Tools, broken, scene_cut
 from frugalseg.propagation.warp import WINDOW_PX
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_files import shots
-from frugalseg.workflow.propagate_plan import ACCEPT, CONFIDENCE, LabelSource
+from frugalseg.workflow.propagate_plan import ACCEPT, CONFIDENCE, REFINER, LabelSource, Plan
 from frugalseg.workflow.stage import Options
 
 Place = tuple[Run, int]
@@ -57,19 +59,45 @@ def window(place: Place, source: LabelSource, reach: int, neighbours: Neighbours
 
 
 def calibrate(
-    folder: Path, runs: Sequence[Run], source: LabelSource, tools: Tools, config: PropagateConfig, options: Options
+    folder: Path,
+    places: Sequence[Place],
+    source: LabelSource,
+    tools: Tools,
+    plan: Plan,
+    semantic_for: Callable[[str], Semantic] | None,
+    options: Options,
 ) -> None:
-    """Fit confidence on labelled frames and write it, with the confidence from which `precision` is reached."""
-    spread = config.part(SpreadConfig)
+    """Fit confidence on labelled frames and write it, with the confidence from which `precision` is reached.
+
+    Args:
+        folder: Where it goes.
+        places: The labelled frames.
+        source: Their labels.
+        tools: What labels are made with.
+        plan: How, and why that may be too kind.
+        semantic_for: The network that guesses on the frame with this key; None where none does.
+        options: Whether to be quiet.
+
+    Raises:
+        DataError: there is no confidence, or none that reaches `precision`.
+    """
+    config = plan.config
+    refiners, problem = dict.fromkeys(map(_key, places), tools.refiner), ""
+    if tools.refiner is not None and semantic_for is not None:
+        refiners, problem = _held_out(folder, places, source, tools, config, semantic_for)
     parts: list[Examples] = []
-    for place in _spread_evenly(labelled_places(runs, source), config.calibration_frames):
+    for place in _spread_evenly(places, config.calibration_frames):
         if shown := window(place, source, config.reach, tools.neighbours, config.cut_share):
-            parts += examples(*shown, tools, spread, config.seed)
+            semantic = semantic_for(_key(place)) if semantic_for is not None else None
+            unseen = replace(tools, semantic=semantic, refiner=refiners[_key(place)])
+            parts += examples(*shown, unseen, config.part(SpreadConfig), config.seed)
+    if problem:
+        options.say(problem)
     try:
         every = Examples.joined(parts) if parts else None
         if every is None:
             raise DataError("confidence: no labelled frame has a neighbour.")
-        model = Confidence.fit(every)
+        model = replace(Confidence.fit(every), caution=f"{plan.caution} {problem}".strip())
     except DataError as error:
         if config.precision is not None:
             raise DataError(f"{error}\nWithout it there is no `precision`: leave it out, or label more.") from error
@@ -83,6 +111,37 @@ def calibrate(
             )
         write_atomic(folder / ACCEPT, json.dumps({"precision": config.precision, "threshold": threshold}).encode())
     model.save(folder / CONFIDENCE)  # last: it says that all is there
+
+
+def _held_out(
+    folder: Path,
+    places: Sequence[Place],
+    source: LabelSource,
+    tools: Tools,
+    config: PropagateConfig,
+    semantic_for: Callable[[str], Semantic],
+) -> tuple[dict[str, Refines | None], str]:
+    """Return refinement networks that have not learned from a frame, by its key, and why some have, if so.
+
+    Each half of the labelled frames, in order of time, gets one that learns from the other half.
+    """
+    from frugalseg.propagation.refine import load_refiner
+
+    middle, problem = len(places) // 2, ""
+    halves, found = (places[:middle], places[middle:]), dict[str, Refines | None]()
+    for number, (half, others) in enumerate(zip(halves, halves[::-1], strict=True)):
+        where, refiner = folder / f"{REFINER}-without-{number}", tools.refiner
+        try:
+            if half and not is_stored(where, REFINE):
+                learn_refiner(where, others, source, tools, config, semantic_for)
+            refiner = load_refiner(where) if half else None
+        except TrainingError as error:
+            problem = (
+                f"No refinement network could be held out from {_key(half[0])} to {_key(half[-1])}: these frames are "
+                f"calibrated on with one that has learned from them, and confidence is too kind. {error}"
+            )
+        found |= dict.fromkeys(map(_key, half), refiner)
+    return found, problem
 
 
 def _spread_evenly(places: Sequence[Place], most: int) -> list[Place]:
@@ -130,6 +189,11 @@ def learn_refiner(
             for cycle, draft in drafts:
                 crops.add(number, cycle, draft, labels[own])
         save_refiner(where, train_refiner(crops, tools.classes, refine))
+
+
+def _key(place: Place) -> str:
+    run, number = place
+    return run.frames[number].key
 
 
 def _parted(last: Shot, shot: Shot, neighbours: Neighbours, least_share: float) -> str:
