@@ -45,23 +45,29 @@ def read_unseen(path: Path) -> dict[str, str]:
     return found
 
 
-def caution(config: PropagateConfig, checkpoint: Path | None, unseen: Path | None) -> str:
-    """Return why what is learned on the labelled frames may be too kind; empty where it is not, as far as is known.
+def taught(model: Path) -> bool | None:
+    """Tell whether a model, or one that it goes on from, has learned from people's answers.
 
-    A stage's model tells what it has learned from, and so do the ones it goes on from; a model from elsewhere does not.
+    A stage's model tells; of one from elsewhere nothing is known, which is None.
     """
+    stages = ancestors(model.parent)
+    return any(stage.has_input("answers") for stage in stages) if stages else None
+
+
+def caution(config: PropagateConfig, checkpoint: Path | None, unseen: Path | None) -> str:
+    """Return why what is learned on the labelled frames may be too kind; empty where it is not, as far as is known."""
     asked = config.method == "warp_refine" or config.calibration_frames or config.precision is not None
     if checkpoint is None or unseen is not None or not config.guesses or not asked:
         return ""
-    stages = ancestors(checkpoint.parent)
-    if stages and not any(stage.has_input("answers") for stage in stages):
+    learned = taught(checkpoint)
+    if learned is False:
         return ""
     known = "this network has learned from people's answers, perhaps these. Then"
     unknown = "nothing here tells whether this network has learned from these labels. If it has,"
     refined = ", and refinement learns to mend too little" if config.method == "warp_refine" else ""
     return (
-        f"{checkpoint.absolute()}: {known if stages else unknown} it guesses better on their frames than on others, so "
-        f"confidence is too kind{refined}. Give --unseen a network that has not."
+        f"{checkpoint.absolute()}: {known if learned else unknown} it guesses better on their frames than on others, "
+        f"so confidence is too kind{refined}. Give --unseen a network that has not."
     )
 
 
