@@ -49,8 +49,8 @@ Unseen = Annotated[
     typer.Option(
         "--unseen",
         metavar="MODEL|FILE",
-        help="warp_refine: what guesses while it learns: a network that has not learned from these labels, or a CSV "
-        "file (key, model) that names one for each labelled frame; default: --checkpoint's",
+        help="what guesses on the labelled frames, for confidence and for warp_refine to learn: a network that has not "
+        "learned from these labels, or a CSV file (key, model) with one for each frame; default: --checkpoint's",
     ),
 ]
 

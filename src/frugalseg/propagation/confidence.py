@@ -105,13 +105,17 @@ class Examples:
 
 @dataclass(frozen=True)
 class Confidence:
-    """A fitted model: features brought to mean 0 and spread 1, logistic weights, then a growing map to shares right."""
+    """A fitted model: features brought to mean 0 and spread 1, logistic weights, then a growing map to shares right.
+
+    `caution` says why it may promise too much; empty where nothing is known against it.
+    """
 
     mean: tuple[float, ...]
     gain: tuple[float, ...]  # 1 / spread; 0 for features that told nothing
     weights: tuple[float, ...]  # the last is the constant
     knots: tuple[float, ...]
     shares: tuple[float, ...]
+    caution: str = ""
 
     @classmethod
     def fit(cls, examples: Examples) -> "Confidence":
@@ -133,7 +137,8 @@ class Confidence:
         design = _design(features_NF, mean, 1 / scale)
         weights = _logistic(design[fitted], examples.right_N[fitted])
         knots, shares = _recalibrate(_sigmoid(design[held] @ weights), examples.right_N[held])
-        return cls(*(tuple(map(float, part)) for part in (mean, 1 / scale, weights, knots, shares)))
+        numbers = (tuple(map(float, part)) for part in (mean, 1 / scale, weights, knots, shares))
+        return cls(**dict(zip(("mean", "gain", "weights", "knots", "shares"), numbers, strict=True)))
 
     def of(self, features_FHW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the confidence of each pixel, H x W in 0–1."""
@@ -170,7 +175,9 @@ class Confidence:
             content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             if tuple(content.pop("features")) != FEATURES:
                 raise ValueError("it is about other features")
-            model = cls(**{name: tuple(map(float, content[name])) for name in cls.__dataclass_fields__})
+            caution = str(content.pop("caution", ""))
+            numbers = {name: tuple(map(float, content[name])) for name in cls.__dataclass_fields__ if name != "caution"}
+            model = cls(**numbers, caution=caution)
             model.check()
             return model
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -64,7 +64,8 @@ def train_sdc(pairs: Sequence[Pair], config: SdcConfig) -> Reconstructor:
             f"sdc: {len(pairs)} pairs of neighbouring frames to learn motion from, of sizes {sorted(sizes)} (height x "
             f"width); expected at least one, of one size. Give consecutive frames, or sdc_crop_px below {min(sizes)}."
             if sizes
-            else "sdc: no two neighbouring frames can be read, so there is no motion to learn. Give consecutive frames."
+            else "sdc: no two neighbouring frames can be read and show one scene, so there is no motion to learn. Give "
+            "consecutive frames, or a smaller cut_share."
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(config.seed, "sdc"))

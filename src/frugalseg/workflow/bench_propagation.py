@@ -39,8 +39,9 @@ from frugalseg.workflow.bench_propagation_unit import (
 )
 from frugalseg.workflow.bench_result import Pages
 from frugalseg.workflow.project import MODEL, Project
-from frugalseg.workflow.propagate import FLOWS, taught
+from frugalseg.workflow.propagate import FLOWS
 from frugalseg.workflow.propagate_plan import stretches
+from frugalseg.workflow.propagate_unseen import taught
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 from frugalseg.workflow.start import import_model
 
@@ -145,7 +146,7 @@ class Plan:
         if not self._guesses:
             return None
         if self._bench.checkpoint is not None:
-            _refuse_taught(self._project, self._bench.checkpoint)
+            _refuse_taught(self._bench.checkpoint)
             return self._bench.checkpoint
         found = [run for run in self._project.list() if run.name.startswith(("import", "adapt"))]
         if found:
@@ -281,13 +282,13 @@ def _labelled_video(project: Project) -> Manifest:
     return video
 
 
-def _refuse_taught(project: Project, model: Path) -> None:
-    """Refuse a network of this project that has learned from answers about its target.
+def _refuse_taught(model: Path) -> None:
+    """Refuse a network that has learned from answers, or goes on from one that has.
 
     Raises:
         ConfigError: it has.
     """
-    if taught(project, model):
+    if taught(model):
         raise ConfigError(
             f"{model}: this network has learned from answers about the target's frames, which are scored here. "
             "Give one that has not, such as an adapt stage's."

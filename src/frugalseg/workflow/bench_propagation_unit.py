@@ -4,6 +4,7 @@ Its stage holds the counts of all cases, the labels that the page shows, and the
 learned. What was killed goes on: a refinement network that was finished is not trained again.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -28,8 +29,8 @@ from frugalseg.workflow.bench_propagation_score import Label, Labeller, Scorer
 from frugalseg.workflow.project import Project
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_motion import learn_motion
-from frugalseg.workflow.propagate_plan import LabelSource, Plan, stretches
-from frugalseg.workflow.propagate_prepare import learn_refiner
+from frugalseg.workflow.propagate_plan import REFINER, LabelSource, Plan, stretches
+from frugalseg.workflow.propagate_prepare import labelled_places, learn_refiner
 from frugalseg.workflow.propagate_run import has_refiner, motion_folder, open_guess, open_tools
 from frugalseg.workflow.stage import Options, run_stage
 
@@ -126,18 +127,21 @@ class _Work:
         self._unit, self._folder, self._config, self._half = unit, folder, unit.config, unit.half
         self._manifest = project.manifest("target")
         settings = self._config.part(PropagateConfig).model_dump(mode="json")
-        frames = {"frames": content_hash(project.manifest_folder("target"))}
+        learned = [frame.key for run in self._half.learned for frame in run.frames]
+        seen = "\n".join([content_hash(project.manifest_folder("target")), *learned])  # each part has motion of its own
+        frames = {"frames": hashlib.sha256(seen.encode()).hexdigest()}
         self._plan = Plan(settings, project.classes, None, unit.model, unit.flows, frames)
         self._source = LabelSource(self._manifest, self._plan)
 
     def run(self) -> dict[str, Any]:
         """Learn and score; return what is worth knowing."""
         motion = motion_folder(self._folder, self._plan)
-        learn_motion(motion, stretches(self._manifest), self._plan.config, _QUIET)  # from pictures alone: no label
+        learn_motion(motion, self._half.learned, self._plan.config, _QUIET)
         tools, began_s = self._tools(), time.monotonic()
         if self._unit.method == REFINE and not has_refiner(self._folder):
             semantic_for = self._semantic_for(tools)
-            learn_refiner(self._folder, self._half.learned, self._source, tools, self._config, semantic_for)
+            places = labelled_places(self._half.learned, self._source)
+            learn_refiner(self._folder / REFINER, places, self._source, tools, self._config, semantic_for)
             tools = self._tools()
         learned_s, began_s = time.monotonic() - began_s, time.monotonic()
         spreader = Spreader(tools, self._config.part(SpreadConfig))

@@ -27,15 +27,16 @@ from frugalseg.workflow.propagate_plan import (
     FRAMES,
     PLAN,
     PROVENANCE,
+    REFINER,
     VIDEO,
     LabelSource,
     Plan,
     stretches,
 )
-from frugalseg.workflow.propagate_prepare import calibrate, learn_refiner
+from frugalseg.workflow.propagate_prepare import calibrate, labelled_places, learn_refiner
 from frugalseg.workflow.propagate_run import has_refiner, motion_folder, open_tools
 from frugalseg.workflow.propagate_summary import made_of, summary
-from frugalseg.workflow.propagate_unseen import read_unseen, unseen_for
+from frugalseg.workflow.propagate_unseen import caution, read_unseen, unseen_for
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 FLOWS, LOCK = "flows", ".lock"
@@ -60,11 +61,6 @@ def propagate_project(
         labels = done.folder / PARTIAL / "labels"
     if config.guesses and checkpoint is None:
         checkpoint = project.latest_model() / MODEL
-    if config.method == "warp_refine" and unseen is None and taught(project, checkpoint):
-        options.say(
-            f"{checkpoint}: this network has learned from people's answers, perhaps these; what it guesses in the "
-            "cycles of their frames is too good to learn from. Give --unseen a network that has not."
-        )
     inputs = {"target": project.manifest_folder("target"), "labels": labels, "classes": project.folder / "classes.toml"}
     if (labels.parent / PROVENANCE).is_dir():
         inputs["provenance"] = labels.parent / PROVENANCE
@@ -81,14 +77,6 @@ def propagate_project(
         return spread_video(manifest, plan, folder, jobs, options)
 
     return run_stage(project, f"propagate-{config.method}", inputs, settings, work, options, seed=config.seed)
-
-
-def taught(project: Project, model: Path | None) -> bool:
-    """Tell whether a network is of a stage of this project that learned from answers."""
-    if model is None:
-        return False
-    own = [run for run in project.list() if (run.folder / MODEL).resolve() == model.resolve()]
-    return any(run.has_input("answers") for run in own)
 
 
 def propagate_video(
@@ -144,18 +132,20 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
             "label files are named like the frames' keys, KEY.png."
         )
     _begin(folder, manifest, plan)
+    if plan.caution:
+        options.say(plan.caution)
     began_s = time.monotonic()
     config = plan.config
     learn_motion(motion_folder(folder, plan), runs, config, options)
-    tools = open_tools(folder, plan)
+    tools, places = open_tools(folder, plan), labelled_places(runs, source)
+    semantic_for = unseen_for(plan.unseen, whole, plan.classes, tools.semantic) if tools.semantic else None
     if config.method == "warp_refine" and not has_refiner(folder):
-        assert tools.semantic is not None  # open_tools gives one to all but `warp`
-        semantic_for = unseen_for(plan.unseen, labelled, plan.classes, tools.semantic)
-        learn_refiner(folder, runs, source, tools, config, semantic_for)
+        assert semantic_for is not None  # open_tools gives a network to all but `warp` and `oracle`
+        learn_refiner(folder / REFINER, places, source, tools, config, semantic_for)
         tools = open_tools(folder, plan)
     calibrates = whole and config.method != "oracle" and config.calibration_frames
     if (calibrates or config.precision is not None) and not (folder / CONFIDENCE).is_file():
-        calibrate(folder, runs, source, tools, config, options)
+        calibrate(folder, places, source, tools, plan, semantic_for, options)
     numbers = [number for number, run in enumerate(runs) if any(frame.key in labelled for frame in run.frames)]
     wanted = sum(frame.key not in whole for number in numbers for frame in runs[number].frames)
     done_before, spread_s = _count(folder, numbers), time.monotonic()
@@ -179,8 +169,8 @@ def _plan(
     flows: Path | None,
     unseen: Path | None,
 ) -> Plan:
-    if unseen is not None and config.method != "warp_refine":
-        raise ConfigError(f"--unseen: for warp_refine, which learns from cycles; {config.method} has none.")
+    if unseen is not None and not config.guesses:
+        raise ConfigError(f"--unseen: for methods that ask a network what it guesses; {config.method} asks none.")
     models = read_unseen(unseen) if unseen is not None else {}
     given = {"labels": labels, "checkpoint": checkpoint, "raft_weights": config.raft_weights}
     given |= {"sdc_weights": config.sdc_weights}
@@ -193,7 +183,8 @@ def _plan(
         lines += [f"{frame.key} {file_hash(Path(frame.label))}" for frame in manifest if frame.label is not None]
     inputs["frames"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     texts = [None if path is None else str(path.absolute()) for path in (labels, checkpoint, flows)]
-    return Plan(config.model_dump(mode="json"), classes, texts[0], texts[1], texts[2], inputs, models)
+    warning = caution(config, checkpoint, unseen)
+    return Plan(config.model_dump(mode="json"), classes, texts[0], texts[1], texts[2], inputs, models, warning)
 
 
 def _begin(folder: Path, manifest: Manifest, plan: Plan) -> None:

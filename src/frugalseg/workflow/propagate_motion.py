@@ -16,6 +16,7 @@ from frugalseg.data.sequences import Run
 from frugalseg.propagation.dis import Dis, DisConfig
 from frugalseg.propagation.motion import Motion, Picture
 from frugalseg.propagation.networks import SDC, RaftConfig, SdcConfig, is_stored
+from frugalseg.propagation.spread import scene_cut
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.stage import Options
 
@@ -39,6 +40,7 @@ def trained_folder(folder: Path, flows: str | None, config: PropagateConfig, fra
     if flows is None:
         return folder / SDC
     settings = config.part(SdcConfig).model_dump(mode="json") | config.part(DisConfig).model_dump(mode="json")
+    settings |= {"cut_share": config.cut_share}
     content = json.dumps([settings, frames_hash], sort_keys=True)
     return Path(flows) / f"{SDC}-{hashlib.blake2b(content.encode(), digest_size=20).hexdigest()}"
 
@@ -47,7 +49,7 @@ def learn_motion(trained: Path, runs: Sequence[Run], config: PropagateConfig, op
     """Train the reconstruction network on a video's neighbouring frames and write it, if it is asked for and not there.
 
     Raises:
-        TrainingError: no two neighbouring frames can be read.
+        TrainingError: no two neighbouring frames can be read and show one scene.
     """
     if config.motion != "sdc" or config.sdc_weights is not None or is_stored(trained, SDC):
         return
@@ -55,8 +57,9 @@ def learn_motion(trained: Path, runs: Sequence[Run], config: PropagateConfig, op
     from frugalseg.propagation.train_sdc import crops, train_sdc
 
     own = config.part(SdcConfig)
-    start = Dis(config.part(DisConfig)) if own.sdc_start == "dis" else None
-    pairs = crops(_neighbours(runs, own.sdc_pairs), start, own)
+    dis = Dis(config.part(DisConfig))
+    whole = (pair for pair in _neighbours(runs, own.sdc_pairs) if not _is_cut(*pair, dis, config.cut_share))
+    pairs = crops(whole, dis if own.sdc_start == "dis" else None, own)
     options.say(f"sdc: learning motion from {len(pairs)} pairs of frames, {own.sdc_steps} steps; kept in {trained}")
     save_sdc(trained, train_sdc(pairs, own))
 
@@ -75,6 +78,11 @@ def _neighbours(runs: Sequence[Run], most: int) -> Iterator[tuple[Picture, Pictu
             yield _picture(one), _picture(other)
         except DataError:
             continue
+
+
+def _is_cut(one: Picture, other: Picture, dis: Dis, least_share: float) -> bool:
+    """Tell whether a scene ends between two frames; by DIS, for what is to be trained knows no motion yet."""
+    return one.size_HW == other.size_HW and bool(scene_cut(one, other, dis.flow(other, one), least_share))
 
 
 def _picture(frame: Frame) -> Picture:

@@ -55,7 +55,7 @@ def write_spread_page(
         project=manifest.name,
         verdict=_verdict(found),
         lead="Means over frames by their distance from the nearest labelled one. Confidence is how often such pixels "
-        "are right, as calibrated on the labelled frames; pixels without a label count 0.",
+        f"are right, as calibrated on the labelled frames; pixels without a label count 0. {found['caution']}".rstrip(),
         what="of pixels, %",
         panels={"": {name: curve for name in MEASURES if (curve := _curve(far, name))}} if far else {},
         classes=plan.classes,

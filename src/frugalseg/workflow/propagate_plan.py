@@ -28,7 +28,8 @@ class Plan:
 
     `labels` is a folder of label PNGs (class ids) by frame key; None: the labels that the data set itself has. `flows`
     is where flows are kept, if they are. `inputs` are hashes of everything that labels are made from. `unseen` are the
-    networks that guess in cycles, as `propagate_unseen.read_unseen` gives them.
+    networks that guess on the labelled frames themselves, as `propagate_unseen.read_unseen` gives them; `caution` says
+    why what is learned there may be too kind, where it may.
     """
 
     settings: dict[str, Any]
@@ -38,6 +39,7 @@ class Plan:
     flows: str | None
     inputs: dict[str, str]
     unseen: dict[str, str] = field(default_factory=dict)
+    caution: str = ""
 
     @property
     def config(self) -> PropagateConfig:

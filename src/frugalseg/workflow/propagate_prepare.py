@@ -1,64 +1,103 @@
 """What is learned from the labelled frames before labels spread: how far to believe a label, and how to mend one."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.core.errors import DataError
+from frugalseg.core.errors import DataError, TrainingError
 from frugalseg.core.files import write_atomic
-from frugalseg.core.records import Frame
 from frugalseg.data.sequences import Run
 from frugalseg.propagation.calibrate import examples
 from frugalseg.propagation.confidence import Confidence, Examples
 from frugalseg.propagation.inpaint import InpaintConfig
-from frugalseg.propagation.motion import Picture
-from frugalseg.propagation.networks import RefineConfig
+from frugalseg.propagation.motion import Neighbours, Picture
+from frugalseg.propagation.networks import REFINE, RefineConfig, is_stored
+from frugalseg.propagation.recurrent import Refines
 from frugalseg.propagation.semantic import Semantic
-from frugalseg.propagation.spread import SpreadConfig, Tools
+from frugalseg.propagation.spread import Shot, SpreadConfig, Tools, broken, scene_cut
 from frugalseg.propagation.warp import WINDOW_PX
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_files import shots
-from frugalseg.workflow.propagate_plan import ACCEPT, CONFIDENCE, REFINER, LabelSource
+from frugalseg.workflow.propagate_plan import ACCEPT, CONFIDENCE, REFINER, LabelSource, Plan
 from frugalseg.workflow.stage import Options
 
+Place = tuple[Run, int]
 Window = tuple[list[Picture], dict[int, NDArray[np.uint8]], int]
 
 
-def windows(runs: Sequence[Run], source: LabelSource, reach: int, most: int | None) -> Iterator[Window]:
-    """Yield pictures around labelled frames, the labels among them, and the frame's place.
-
-    At most `most` of them, spread evenly. A window ends where a frame cannot be read.
-    """
+def labelled_places(runs: Sequence[Run], source: LabelSource) -> list[Place]:
+    """Return where labelled frames lie that are not alone in their stretch."""
     places = [(run, place) for run in runs for place, frame in enumerate(run.frames) if source.has(frame)]
-    places = [(run, place) for run, place in places if len(run.frames) > 1]
-    if most is not None and len(places) > most:
-        places = [places[round(number)] for number in np.linspace(0, len(places) - 1, most)]
-    for run, place in places:
-        after = _readable(run.frames[place : place + reach + 1], source)
-        before = _readable(run.frames[max(0, place - reach) : place][::-1], source)[::-1]
-        shown = [*before, *after]
-        if after:
-            pictures = [picture for picture, _ in shown]
-            labels = {number: label for number, (_, label) in enumerate(shown) if label is not None}
-            yield pictures, labels, len(before)
+    return [(run, place) for run, place in places if len(run.frames) > 1]
+
+
+def window(place: Place, source: LabelSource, reach: int, neighbours: Neighbours, cut_share: float) -> Window | None:
+    """Return the pictures around a labelled frame that lie on its track, the labels among them, and its place.
+
+    The track ends where it does for labels that are spread (`spread.broken`, `spread.scene_cut`). None if the frame
+    cannot be read. Each frame is read once, by time.
+    """
+    run, own = place
+    first = max(0, own - reach)
+    shown = list(shots(run.frames[first : own + reach + 1], source.read_if_any))
+    own -= first
+    if shown[own].picture is None:
+        return None
+    begin, last = own, own
+    while begin > 0 and not _parted(shown[begin], shown[begin - 1], neighbours, cut_share):
+        begin -= 1
+    while last + 1 < len(shown) and not _parted(shown[last], shown[last + 1], neighbours, cut_share):
+        last += 1
+    track = shown[begin : last + 1]
+    pictures = [shot.picture for shot in track if shot.picture is not None]  # that is all of them
+    labels = {number: shot.label_HW for number, shot in enumerate(track) if shot.label_HW is not None}
+    return pictures, labels, own - begin
 
 
 def calibrate(
-    folder: Path, runs: Sequence[Run], source: LabelSource, tools: Tools, config: PropagateConfig, options: Options
+    folder: Path,
+    places: Sequence[Place],
+    source: LabelSource,
+    tools: Tools,
+    plan: Plan,
+    semantic_for: Callable[[str], Semantic] | None,
+    options: Options,
 ) -> None:
-    """Fit confidence on labelled frames and write it, with the confidence from which `precision` is reached."""
-    spread = config.part(SpreadConfig)
+    """Fit confidence on labelled frames and write it, with the confidence from which `precision` is reached.
+
+    Args:
+        folder: Where it goes.
+        places: The labelled frames.
+        source: Their labels.
+        tools: What labels are made with.
+        plan: How, and why that may be too kind.
+        semantic_for: The network that guesses on the frame with this key; None where none does.
+        options: Whether to be quiet.
+
+    Raises:
+        DataError: there is no confidence, or none that reaches `precision`.
+    """
+    config = plan.config
+    refiners, problem = dict.fromkeys(map(_key, places), tools.refiner), ""
+    if tools.refiner is not None and semantic_for is not None:
+        refiners, problem = _held_out(folder, places, source, tools, config, semantic_for)
     parts: list[Examples] = []
-    for pictures, labels, place in windows(runs, source, config.reach, config.calibration_frames):
-        parts += examples(pictures, labels, place, tools, spread, config.seed)
+    for place in _spread_evenly(places, config.calibration_frames):
+        if shown := window(place, source, config.reach, tools.neighbours, config.cut_share):
+            semantic = semantic_for(_key(place)) if semantic_for is not None else None
+            unseen = replace(tools, semantic=semantic, refiner=refiners[_key(place)])
+            parts += examples(*shown, unseen, config.part(SpreadConfig), config.seed)
+    if problem:
+        options.say(problem)
     try:
         every = Examples.joined(parts) if parts else None
         if every is None:
             raise DataError("confidence: no labelled frame has a neighbour.")
-        model = Confidence.fit(every)
+        model = replace(Confidence.fit(every), caution=f"{plan.caution} {problem}".strip())
     except DataError as error:
         if config.precision is not None:
             raise DataError(f"{error}\nWithout it there is no `precision`: leave it out, or label more.") from error
@@ -74,20 +113,57 @@ def calibrate(
     model.save(folder / CONFIDENCE)  # last: it says that all is there
 
 
-def learn_refiner(
+def _held_out(
     folder: Path,
-    runs: Sequence[Run],
+    places: Sequence[Place],
+    source: LabelSource,
+    tools: Tools,
+    config: PropagateConfig,
+    semantic_for: Callable[[str], Semantic],
+) -> tuple[dict[str, Refines | None], str]:
+    """Return refinement networks that have not learned from a frame, by its key, and why some have, if so.
+
+    Each half of the labelled frames, in order of time, gets one that learns from the other half.
+    """
+    from frugalseg.propagation.refine import load_refiner
+
+    middle, problem = len(places) // 2, ""
+    halves, found = (places[:middle], places[middle:]), dict[str, Refines | None]()
+    for number, (half, others) in enumerate(zip(halves, halves[::-1], strict=True)):
+        where, refiner = folder / f"{REFINER}-without-{number}", tools.refiner
+        try:
+            if half and not is_stored(where, REFINE):
+                learn_refiner(where, others, source, tools, config, semantic_for)
+            refiner = load_refiner(where) if half else None
+        except TrainingError as error:
+            problem = (
+                f"No refinement network could be held out from {_key(half[0])} to {_key(half[-1])}: these frames are "
+                f"calibrated on with one that has learned from them, and confidence is too kind. {error}"
+            )
+        found |= dict.fromkeys(map(_key, half), refiner)
+    return found, problem
+
+
+def _spread_evenly(places: Sequence[Place], most: int) -> list[Place]:
+    if len(places) <= most:
+        return list(places)
+    return [places[round(number)] for number in np.linspace(0, len(places) - 1, most)]
+
+
+def learn_refiner(
+    where: Path,
+    places: Sequence[Place],
     source: LabelSource,
     tools: Tools,
     config: PropagateConfig,
     semantic_for: Callable[[str], Semantic],
 ) -> None:
-    """Train the refinement network on cycles of all labelled frames and write it.
+    """Train the refinement network on cycles of labelled frames and write it.
 
     Args:
-        folder: Where it goes.
-        runs: Stretches of video.
-        source: The labels among them.
+        where: The folder it goes to; what is learned from waits beside it.
+        places: The labelled frames.
+        source: Their labels.
         tools: What labels are made with.
         config: How.
         semantic_for: The network that guesses in the cycles of the frame with this key.
@@ -95,23 +171,34 @@ def learn_refiner(
     Raises:
         TrainingError: no labelled frame has a neighbour.
     """
+    from frugalseg.propagation.cycle_crops import Crops
     from frugalseg.propagation.refine import save_refiner
-    from frugalseg.propagation.train_refine import Pair, make_cycles, train_refiner
+    from frugalseg.propagation.train_refine import make_cycles, train_refiner
 
     refine = config.part(RefineConfig)
     inpaint = InpaintConfig(tau=config.tau, window_px=WINDOW_PX, recursion=config.recursion)  # as labels are spread
-    pairs: list[Pair] = []
-    for pictures, labels, place in windows(runs, source, refine.longest_cycle, None):
-        own = {place: labels[place]}
-        pairs += make_cycles(pictures, own, tools.neighbours, semantic_for, inpaint, refine)
-    save_refiner(folder / REFINER, train_refiner(pairs, tools.classes, refine))
+    with Crops(where.parent, len(places), refine) as crops:
+        for number, place in enumerate(places):
+            wanted = crops.wanted(number)
+            shown = window(place, source, refine.longest_cycle, tools.neighbours, config.cut_share) if wanted else None
+            if shown is None:
+                continue
+            pictures, labels, own = shown
+            semantic = semantic_for(pictures[own].key)
+            drafts = make_cycles(pictures, own, labels[own], tools.neighbours, semantic, inpaint, refine, wanted)
+            for cycle, draft in drafts:
+                crops.add(number, cycle, draft, labels[own])
+        save_refiner(where, train_refiner(crops, tools.classes, refine))
 
 
-def _readable(frames: Sequence[Frame], source: LabelSource) -> list[tuple[Picture, NDArray[np.uint8] | None]]:
-    """Return pictures and labels up to the first frame that cannot be read."""
-    found = []
-    for shot in shots(frames, source.read_if_any):
-        if shot.picture is None:
-            break
-        found.append((shot.picture, shot.label_HW))
-    return found
+def _key(place: Place) -> str:
+    run, number = place
+    return run.frames[number].key
+
+
+def _parted(last: Shot, shot: Shot, neighbours: Neighbours, least_share: float) -> str:
+    """Return why no label may go from `last`, which could be read, to its neighbour `shot`; nothing if it may."""
+    if reason := broken(last, shot):
+        return reason
+    assert last.picture is not None and shot.picture is not None  # else it were broken
+    return scene_cut(last.picture, shot.picture, neighbours.flow(shot.picture, last.picture), least_share)

@@ -12,9 +12,10 @@ import numpy as np
 from frugalseg.core.files import write_atomic
 from frugalseg.core.records import Manifest
 from frugalseg.data.sequences import BEGINS, Run
+from frugalseg.propagation.confidence import Confidence
 from frugalseg.workflow.propagate_files import read_rows
 from frugalseg.workflow.propagate_next import label_next
-from frugalseg.workflow.propagate_plan import TABLE
+from frugalseg.workflow.propagate_plan import CONFIDENCE, TABLE
 from frugalseg.workflow.stage import Options
 
 COLUMNS = ("key", "before", "before_k", "after", "after_k", "known", "confidence", "accepted", "points")
@@ -70,6 +71,7 @@ def summary(
         "left_out": left_out,
         "known": _mean(made, "known"),
         "confidence": _mean(made, "confidence"),
+        "caution": Confidence.load(path).caution if (path := folder / CONFIDENCE).is_file() else "",
         "accepted": _mean(made, "accepted"),
         "label_next": label_next(tracks, known, labelled, reach, NEXT),
         "out": str(folder),

@@ -1,7 +1,8 @@
-"""The networks that guess in the refinement network's cycles: ones that have not learned from the frame they guess.
+"""The networks that guess on the labelled frames themselves: ones that have not learned from the frame they guess.
 
-A cycle ends by inpainting the labelled frame it began with. A network that has learned that very label makes too few
-mistakes there, and refinement learns to mend less than it will meet.
+A cycle of the refinement network ends by inpainting the labelled frame it began with, and confidence is calibrated on
+labels made of labelled frames as if they had none. A network that has learned those very labels makes too few mistakes
+there: refinement learns to mend less than it will meet, and confidence promises more than will be right.
 """
 
 import csv
@@ -12,7 +13,9 @@ from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import ConfigError
 from frugalseg.models.store import INFO
 from frugalseg.propagation.semantic import Semantic
+from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_run import open_guess
+from frugalseg.workflow.rounds import ancestors
 
 EVERY = ""  # the entry for all labelled frames, where there is one network for all
 
@@ -42,10 +45,36 @@ def read_unseen(path: Path) -> dict[str, str]:
     return found
 
 
+def taught(model: Path) -> bool | None:
+    """Tell whether a model, or one that it goes on from, has learned from people's answers.
+
+    A stage's model tells; of one from elsewhere nothing is known, which is None.
+    """
+    stages = ancestors(model.parent)
+    return any(stage.has_input("answers") for stage in stages) if stages else None
+
+
+def caution(config: PropagateConfig, checkpoint: Path | None, unseen: Path | None) -> str:
+    """Return why what is learned on the labelled frames may be too kind; empty where it is not, as far as is known."""
+    asked = config.method == "warp_refine" or config.calibration_frames or config.precision is not None
+    if checkpoint is None or unseen is not None or not config.guesses or not asked:
+        return ""
+    learned = taught(checkpoint)
+    if learned is False:
+        return ""
+    known = "this network has learned from people's answers, perhaps these. Then"
+    unknown = "nothing here tells whether this network has learned from these labels. If it has,"
+    refined = ", and refinement learns to mend too little" if config.method == "warp_refine" else ""
+    return (
+        f"{checkpoint.absolute()}: {known if learned else unknown} it guesses better on their frames than on others, "
+        f"so confidence is too kind{refined}. Give --unseen a network that has not."
+    )
+
+
 def unseen_for(
     unseen: Mapping[str, str], labelled: Collection[str], classes: ClassSet, default: Semantic
 ) -> Callable[[str], Semantic]:
-    """Return what guesses in the cycles of the frame with a key; `default` where `unseen` is empty.
+    """Return what guesses on the labelled frame with a key; `default` where `unseen` is empty.
 
     Raises:
         ConfigError: a labelled frame without a network, or a network of other classes.

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import ModelError, TrainingError
+from frugalseg.propagation.cycle_crops import Crops, features_of_part
 from frugalseg.propagation.dis import Dis
 from frugalseg.propagation.inpaint import NOWHERE, REFINED, WARPED, Draft, InpaintConfig, cycle
-from frugalseg.propagation.motion import Neighbours
+from frugalseg.propagation.motion import Neighbours, Picture
 from frugalseg.propagation.networks import RefineConfig
 from frugalseg.propagation.refine import (
     ERROR_UNIT,
@@ -22,7 +24,7 @@ from frugalseg.propagation.refine import (
     save_refiner,
 )
 from frugalseg.propagation.semantic import Guess
-from frugalseg.propagation.train_refine import features_of_part, make_cycles, train_refiner
+from frugalseg.propagation.train_refine import make_cycles, train_refiner
 
 CLASSES = 4
 
@@ -87,38 +89,130 @@ def test_any_size_goes_through(size_HW) -> None:
     assert Refiner(CLASSES, 8)(inputs).shape == (2, CLASSES + 1, *size_HW)
 
 
-def test_cycles_use_a_network_that_never_saw_the_frame_and_lengths_within_reach(pictures, clip) -> None:
-    nets = {frame.key: Constant() for frame in clip}
-    labels = {0: clip[0].label, 3: clip[3].label}
-    config = RefineConfig(cycles=6, longest_cycle=3)
-    pairs = make_cycles(pictures, labels, Neighbours(Dis()), nets.__getitem__, InpaintConfig(), config)
-    assert len(pairs) == 12 and {draft.k // 2 for draft, _ in pairs} == {1, 2, 3}
-    assert [draft.picture.key for draft, _ in pairs] == [clip[0].key] * 6 + [clip[3].key] * 6
-    assert all((truth == labels[0 if number < 6 else 3]).all() for number, (_, truth) in enumerate(pairs))
-    assert {key for key, net in nets.items() if net.asked} == {clip[0].key, clip[3].key}
+def cycles(pictures, number, label, config, net=None, wanted=range(99)):
+    net = net or Constant()
+    return list(make_cycles(pictures, number, label, Neighbours(Dis()), net, InpaintConfig(), config, wanted))
 
 
-def test_a_labelled_frame_at_the_videos_end_goes_the_other_way_and_a_lone_one_is_refused(pictures, clip) -> None:
-    last = {len(clip) - 1: clip[-1].label}
-    config = RefineConfig(cycles=3, longest_cycle=2)
-    pairs = make_cycles(pictures, last, Neighbours(Dis()), lambda key: Constant(), InpaintConfig(), config)
-    assert len(pairs) == 3
-    with pytest.raises(TrainingError, match="none of 1 labelled frames has a neighbour among 1 frames"):
-        make_cycles(
-            pictures[:1], {0: clip[0].label}, Neighbours(Dis()), lambda key: Constant(), InpaintConfig(), config
-        )
+def test_cycles_end_at_the_labelled_frame_and_their_lengths_are_within_reach(pictures, clip) -> None:
+    net, config = Constant(), RefineConfig(cycles=6, longest_cycle=3)
+    made = cycles(pictures, 3, clip[3].label, config, net)
+    assert [number for number, _ in made] == list(range(6)) and {draft.k // 2 for _, draft in made} == {1, 2, 3}
+    assert {draft.picture.key for _, draft in made} == {clip[3].key} and net.asked.count(clip[3].key) == 6
+
+
+def test_a_cycle_is_the_same_whichever_others_are_made(pictures, clip) -> None:
+    config = RefineConfig(cycles=4, longest_cycle=3)
+    every = dict(cycles(pictures, 2, clip[2].label, config))
+    ((number, alone),) = cycles(pictures, 2, clip[2].label, config, wanted={2})
+    assert number == 2 and alone.k == every[2].k and (alone.label_HW == every[2].label_HW).all()
+    assert not cycles(pictures, 2, clip[2].label, config, wanted=())
+
+
+def test_a_labelled_frame_at_the_videos_end_goes_the_other_way_and_a_lone_one_nowhere(pictures, clip) -> None:
+    config = RefineConfig(cycles=3, longest_cycle=2, channels=8, steps=1)
+    assert len(cycles(pictures, len(clip) - 1, clip[-1].label, config)) == 3
+    assert cycles(pictures[:1], 0, clip[0].label, config) == []
+
+
+def test_training_without_any_cycle_is_refused_and_without_steps_needs_none(tmp_path: Path) -> None:
+    for frames in (0, 2):
+        with (
+            Crops(tmp_path, frames, RefineConfig(steps=1)) as crops,
+            pytest.raises(TrainingError, match=f"none of {frames} labelled frames has a neighbour"),
+        ):
+            train_refiner(crops, CLASSES, RefineConfig(steps=1))
+    with Crops(tmp_path, 0, RefineConfig(steps=0)) as crops:
+        train_refiner(crops, CLASSES, RefineConfig(steps=0))
 
 
 @pytest.fixture(scope="module")
 def cycled(pictures, clip):
     config = RefineConfig(cycles=2, longest_cycle=3)
-    labels = {number: clip[number].label for number in (1, 4)}
-    return make_cycles(pictures, labels, Neighbours(Dis()), lambda key: Constant(), InpaintConfig(), config)
+    return [
+        (draft, clip[number].label)
+        for number in (1, 4)
+        for _, draft in cycles(pictures, number, clip[number].label, config)
+    ]
+
+
+def kept(folder: Path, pairs, config: RefineConfig, gone=()) -> Crops:
+    """The crops of cycles that were made, `config.cycles` a frame."""
+    crops = Crops(folder, len(pairs) // config.cycles, config)
+    for place, pair in enumerate(pairs):
+        frame, cycle_number = divmod(place, config.cycles)
+        if frame not in gone and cycle_number in crops.wanted(frame):
+            crops.add(frame, cycle_number, *pair)
+    return crops
+
+
+def learn(folder: Path, pairs, config: RefineConfig) -> Refiner:
+    with kept(folder, pairs, config) as crops:
+        return train_refiner(crops, 11, config)
+
+
+def drawn(pairs, config: RefineConfig, step: int, slot: int):
+    """A crop of drafts that are all at hand, its features made of the whole draft."""
+    rng = generator(config.seed, "crop", step, slot)
+    draft, truth = pairs[int(rng.integers(len(pairs)))]
+    place = []
+    for length in truth.shape:
+        start = int(rng.integers(max(1, length - config.crop_px + 1)))
+        place.append(slice(start, min(length, start + config.crop_px)))
+    part, truth = features(draft, 11)[:, *place], truth[tuple(place)]
+    return (part[:, :, ::-1], truth[:, ::-1]) if rng.random() < 0.5 else (part, truth)
+
+
+@pytest.mark.parametrize(("crop_px", "steps"), [(16, 1), (16, 12), (64, 2), (500, 1)])
+def test_crops_that_waited_in_a_file_are_those_of_drafts_at_hand(tmp_path: Path, cycled, crop_px, steps) -> None:
+    config = RefineConfig(cycles=2, crop_px=crop_px, steps=steps, batch_size=3)
+    with kept(tmp_path, cycled, config) as crops:
+        for step in range(steps):
+            inputs, truth = crops.batch(step, 11)
+            for slot in range(3):
+                part, label = drawn(cycled, config, step, slot)
+                assert (inputs[slot] == part).all() and (truth[slot] == label).all()
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_file_of_crops_does_not_grow_with_labelled_frames_or_their_size(tmp_path: Path, cycled) -> None:
+    config = RefineConfig(cycles=2, crop_px=16, steps=2, batch_size=2)
+    wide = [
+        (replace(draft, **{name: np.tile(getattr(draft, name), (4, 4)) for name in MAPS}, guess=tiled(draft.guess),
+                 picture=Picture("", np.tile(draft.picture.rgb_HWC, (4, 4, 1)))), np.tile(truth, (4, 4)))
+        for draft, truth in cycled
+    ]  # fmt: skip
+    sizes = []
+    for pairs in (wide, wide * 20):
+        with kept(tmp_path, pairs, config) as crops:
+            assert sum(len(crops.wanted(frame)) for frame in range(len(pairs) // 2)) <= 4
+            sizes.append(crops._file.seek(0, 2))
+    assert max(sizes) <= 4 * (84 * 84 * 16 + 300)
+
+
+MAPS = ("label_HW", "warped_HW", "error_HW", "trusted_HW", "source_HW")
+
+
+def tiled(guess: Guess) -> Guess:
+    return Guess(*(np.tile(part, (4, 4)) for part in vars(guess).values()))
+
+
+def test_in_place_of_crops_whose_frame_had_no_neighbour_there_are_others(tmp_path: Path, cycled) -> None:
+    config = RefineConfig(cycles=2, crop_px=32, steps=4, batch_size=2)
+    with kept(tmp_path, cycled, config, gone={0}) as crops:
+        batches = [crops.batch(step, 11) for step in range(4)]
+        assert all(len(truth) == 2 for _, truth in batches)
+        mine = [truth for step in range(4) for truth in crops.batch(step, 11)[1]]
+    own = [
+        (part, label) for step in range(4) for slot in range(2) for part, label in [drawn(cycled, config, step, slot)]
+    ]
+    assert {label.tobytes() for label in mine} < {np.ascontiguousarray(label).tobytes() for _, label in own}
 
 
 @pytest.fixture(scope="module")
-def trained(cycled):
-    return train_refiner(cycled, 11, RefineConfig(channels=8, steps=60, batch_size=2, crop_px=64, lr=5e-3))
+def trained(cycled, tmp_path_factory: pytest.TempPathFactory):
+    config = RefineConfig(cycles=2, channels=8, steps=60, batch_size=2, crop_px=64, lr=5e-3)
+    return learn(tmp_path_factory.mktemp("crops"), cycled, config)
 
 
 def test_it_learns_from_cycles(cycled, trained) -> None:
@@ -132,9 +226,11 @@ def test_it_helps_on_a_cycle_it_was_not_trained_on(trained, pictures, clip) -> N
     assert (trained.refine(draft)[0] == clip[2].label).mean() > (draft.label_HW == clip[2].label).mean()
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cycled) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cycled, tmp_path: Path) -> None:
     same, again, other = (
-        train_refiner(cycled, 11, RefineConfig(channels=8, steps=3, batch_size=2, crop_px=32, seed=seed)).state_dict()
+        learn(
+            tmp_path, cycled, RefineConfig(cycles=2, channels=8, steps=3, batch_size=2, crop_px=32, seed=seed)
+        ).state_dict()
         for seed in (0, 0, 1)
     )
     assert all(torch.equal(value, again[name]) for name, value in same.items())
@@ -145,11 +241,11 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cycled) ->
 def test_features_of_a_part_are_those_of_the_whole_there(cycled, row: int, column: int) -> None:
     rows, columns = slice(row, row + 16), slice(column, column + 20)
     for draft, _ in cycled:
-        assert (features_of_part(draft, rows, columns, 11) == features(draft, 11)[:, rows, columns]).all()
+        assert (features_of_part(draft, (rows, columns), 11) == features(draft, 11)[:, rows, columns]).all()
         flat = np.zeros_like(draft.label_HW)
         flat[3] = 1  # an edge beyond the reach of most parts
         far = replace(draft, label_HW=flat)
-        assert (features_of_part(far, rows, columns, 11) == features(far, 11)[:, rows, columns]).all()
+        assert (features_of_part(far, (rows, columns), 11) == features(far, 11)[:, rows, columns]).all()
 
 
 def cycle_of(pictures, clip, number):
@@ -159,15 +255,15 @@ def cycle_of(pictures, clip, number):
     return cycle(anchor, pictures[number + 1 : number + 3], Neighbours(Dis()), Constant(), InpaintConfig())
 
 
-def test_no_steps_are_the_identity(cycled) -> None:
+def test_no_steps_are_the_identity(cycled, tmp_path: Path) -> None:
     draft = cycled[0][0]
-    assert (train_refiner(cycled, 11, RefineConfig(channels=8, steps=0)).refine(draft)[0] == draft.label_HW).all()
+    assert (learn(tmp_path, cycled, RefineConfig(channels=8, steps=0)).refine(draft)[0] == draft.label_HW).all()
 
 
-def test_a_loss_that_is_no_number_stops_with_a_message(cycled) -> None:
+def test_a_loss_that_is_no_number_stops_with_a_message(cycled, tmp_path: Path) -> None:
     spoilt = [(replace(draft, k=float("nan")), truth) for draft, truth in cycled]
     with pytest.raises(TrainingError, match="step 0 of 5"):
-        train_refiner(spoilt, 11, RefineConfig(channels=8, steps=5, crop_px=32))
+        learn(tmp_path, spoilt, RefineConfig(cycles=2, channels=8, steps=5, crop_px=32))
 
 
 def test_saved_and_loaded_it_says_the_same_and_damage_is_refused(tmp_path: Path, draft) -> None:

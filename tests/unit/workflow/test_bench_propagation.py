@@ -13,6 +13,7 @@ from frugalseg.data.toycity import CLASSES, write_dataset
 from frugalseg.evaluation.carried import CarriedCounts
 from frugalseg.models.build import build
 from frugalseg.models.store import save_model
+from frugalseg.propagation import train_sdc
 from frugalseg.workflow import bench_propagation_unit
 from frugalseg.workflow.bench import BenchOptions
 from frugalseg.workflow.bench_propagation import Plan, propagation
@@ -129,6 +130,30 @@ def test_a_unit_that_was_killed_while_scoring_does_not_learn_again(project: Proj
     monkeypatch.setattr(bench_propagation_unit, "learn_refiner", lambda *a: learned.append(1))
     bench_propagation_unit.work(Unit.from_json(unit.to_json()))
     assert learned == [1] and done(unit) is not None
+
+
+SDC = ("motion=sdc", "sdc_steps=0", "sdc_channels=4", "sdc_levels=1", "sdc_crop_px=32")
+
+
+def test_learned_motion_has_seen_no_scored_frame_and_each_part_has_its_own(folder: Path, tmp_path, monkeypatch) -> None:
+    opened = init_project(tmp_path / "project", {"target": f"folder:{folder / 'drive'}"}, None)
+    seen: list[int] = []
+    crops = train_sdc.crops
+
+    def kept(neighbours, *rest):
+        pairs = list(neighbours)
+        seen.extend(int(picture.key[-5:]) for pair in pairs for picture in pair)
+        return crops(pairs, *rest)
+
+    monkeypatch.setattr(train_sdc, "crops", kept)
+    monkeypatch.setattr(bench_propagation_unit.Scorer, "run", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    for part, learned in ((0, range(12, 20)), (1, range(8))):
+        unit = Unit("r", "warp", part, 0, str(opened.folder), (*SMALL, *SDC), str(tmp_path / "flows"))
+        with pytest.raises(KeyboardInterrupt):
+            bench_propagation_unit.work(unit)
+        assert set(seen) == set(learned)
+        seen.clear()
+    assert len(list((tmp_path / "flows").glob("sdc-*/sdc.json"))) == 2
 
 
 def test_the_page_has_curve_tables_strip_and_the_worst(project: Project) -> None:

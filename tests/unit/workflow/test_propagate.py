@@ -205,7 +205,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_network_fills_what_motion_cannot_and_a_second_one_mends(video: Path, model: Path, tmp_path: Path) -> None:
     inpainted = spread(video, tmp_path / "a", "method=warp_inpaint", "calibration_frames=1", checkpoint=model)
-    assert inpainted["known"] > 0.99
+    assert inpainted["known"] > 0.99 and "nothing here tells" in inpainted["caution"]
+    assert "nothing here tells" in (tmp_path / "a" / "propagate.html").read_text(encoding="utf-8")
+    unseen = ("method=warp_inpaint", "calibration_frames=1")
+    assert spread(video, tmp_path / "d", *unseen, checkpoint=model, unseen=model)["caution"] == ""
     origin = read_label_png(tmp_path / "a" / "origin" / f"{key(0, 7)}.png")
     assert (origin == ORIGINS.index("semantic")).any()
     small = ("steps=2", "channels=4", "batch_size=1", "crop_px=32", "cycles=1", "longest_cycle=2")
@@ -223,11 +226,10 @@ def test_in_cycles_guesses_a_network_that_has_not_seen_the_frame(
 ) -> None:
     asked: dict[str, object] = {}
 
-    def cycles(pictures, labels, neighbours, semantic_for, inpaint, config):
-        found = pictures[next(iter(labels))].key
-        asked[found] = semantic_for(found)
+    def cycles(pictures, number, label, neighbours, semantic, inpaint, config, wanted):
+        asked[pictures[number].key] = semantic
         assert inpaint.window_px == 5 and inpaint.recursion == "paper"
-        return make_cycles(pictures, labels, neighbours, semantic_for, inpaint, config)
+        return make_cycles(pictures, number, label, neighbours, semantic, inpaint, config, wanted)
 
     make_cycles = train_refine.make_cycles
     monkeypatch.setattr(train_refine, "make_cycles", cycles)
@@ -236,7 +238,9 @@ def test_in_cycles_guesses_a_network_that_has_not_seen_the_frame(
     keys = [key(drive, index) for drive in (0, 1) for index in LABELLED]
     rows = [f"{one},{model if number % 2 else 'other'}" for number, one in enumerate(keys)]
     table.write_text("\n".join(["key,model", *rows]) + "\n")
-    spread(video, tmp_path / "out", *TINY, "recursion=paper", "longest_cycle=1", checkpoint=model, unseen=table)
+    spread(
+        video, tmp_path / "out", *TINY, "recursion=paper", "longest_cycle=1", "steps=12", checkpoint=model, unseen=table
+    )
     assert list(asked) == keys and asked[keys[0]] is asked[keys[2]] is not asked[keys[1]]
     table.write_text("\n".join(["key,model", *rows[1:]]) + "\n")
     with pytest.raises(ConfigError, match=f"1 of 4 labelled frames have no network there, e.g. {keys[0]}"):
@@ -244,7 +248,7 @@ def test_in_cycles_guesses_a_network_that_has_not_seen_the_frame(
     table.write_text("frame,network\na,b\n")
     with pytest.raises(ConfigError, match="columns key and model"):
         spread(video, tmp_path / "c", *TINY, checkpoint=model, unseen=table)
-    with pytest.raises(ConfigError, match="warp has none"):
+    with pytest.raises(ConfigError, match="warp asks none"):
         spread(video, tmp_path / "d", unseen=model)
     assert read_unseen(model) == {EVERY: str(model)}
 
