@@ -38,6 +38,11 @@ def write_maps(folder: Path, key: str, maps: Mapping[str, NDArray[np.uint8]]) ->
         write_label_png(folder / kind / f"{key}.png", map_HW, durable=True)
 
 
+def log_of(folder: Path, number: int) -> Path:
+    """Return where what a process says while it is at a stretch goes."""
+    return folder / FRAMES / f"{number}.log"
+
+
 @contextmanager
 def appended(folder: Path, number: int) -> Iterator[Callable[[dict[str, Any]], None]]:
     """Give what adds rows to a stretch's log, each on the disk before the next; after a line cut off by a kill."""

@@ -98,17 +98,23 @@ def open_guess(model: Path, classes: ClassSet) -> Semantic:
     return NetworkGuess(Predictor(network, (info["input_height"], info["input_width"])))
 
 
-def spread_run(folder: Path, number: int) -> None:
-    """Spread labels over the stretch `number` of the video that a folder's plan is about; what is done is left out.
+class Stretches:
+    """The stretches of the video that a folder's plan is about; what they share is read and opened once."""
 
-    First those of whole frames, then single points; these by motion alone, and not where pictures are warped.
-    """
-    plan, manifest = Plan.load(folder), read_manifest(folder / VIDEO)
-    run, source = stretches(manifest)[number], LabelSource(manifest, plan)
-    tools = open_tools(folder, plan)
-    _spread_frames(folder, number, plan, run, source, tools)
-    if not plan.config.joint:
-        follow_run(folder, number, plan, run, source, tools.neighbours)
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._plan, manifest = folder, Plan.load(folder), read_manifest(folder / VIDEO)
+        self._runs, self._source = stretches(manifest), LabelSource(manifest, self._plan)
+        self._tools = open_tools(folder, self._plan)
+
+    def spread(self, number: int) -> None:
+        """Spread labels over the stretch `number`; what is done is left out.
+
+        First those of whole frames, then single points; these by motion alone, and not where pictures are warped.
+        """
+        folder, plan, run = self._folder, self._plan, self._runs[number]
+        _spread_frames(folder, number, plan, run, self._source, self._tools)
+        if not plan.config.joint:
+            follow_run(folder, number, plan, run, self._source, self._tools.neighbours)
 
 
 def _spread_frames(folder: Path, number: int, plan: Plan, run: Run, source: LabelSource, tools: Tools) -> None:

@@ -24,6 +24,7 @@ from frugalseg.propagation import train_refine
 from frugalseg.propagation.spread import ORIGINS
 from frugalseg.workflow.project import init_project, read_spec
 from frugalseg.workflow.propagate import propagate_project, propagate_video
+from frugalseg.workflow.propagate_jobs import run_stretches
 from frugalseg.workflow.propagate_run import open_gaps
 from frugalseg.workflow.propagate_unseen import EVERY, read_unseen
 from frugalseg.workflow.stage import Options
@@ -285,6 +286,23 @@ def test_processes_give_the_same_files_and_end_with_their_parent(video: Path, tm
     assert process.wait(60) == 143
     spread(video, tmp_path / "cut")
     assert contents(tmp_path / "cut") == contents(tmp_path / "here")
+
+
+def test_a_stretch_that_fails_does_not_stop_the_next_of_its_process(video: Path, tmp_path: Path) -> None:
+    write_label_png(video / "labels" / f"{key(0, 5)}.png", np.full(SIZE_HW, 99, np.uint8))
+    with pytest.raises(DataError, match=rf"1 of 2 stretches failed:\n  {key(0, 0)} …: .*{key(0, 5)}"):
+        spread(video, tmp_path / "out", "calibration_frames=0", jobs=1)
+    done = {path.stem for path in (tmp_path / "out" / "labels").iterdir()}
+    assert {key(1, index) for index in range(FRAMES) if index not in LABELLED} <= done
+    assert key(0, 5) in (tmp_path / "out" / "frames" / "0.log").read_text()
+    assert not (tmp_path / "out" / "frames" / "1.log").read_text()
+
+
+def test_a_process_that_dies_is_told_for_its_stretch_and_another_takes_the_next(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    failed = run_stretches(tmp_path, [3, 4], 2, 1, Options(quiet=True))
+    assert set(failed) == {3, 4}
+    assert all("propagate.json" in why and f"exit code 1, see {tmp_path}" in why for why in failed.values())
 
 
 def test_on_the_command_line(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
