@@ -1,7 +1,7 @@
 """A process that spreads labels over stretches of a video, `python -m frugalseg.workflow.propagate_worker FOLDER`.
 
-Numbers of stretches come in, a line each; a line of JSON goes out when one is done, or was refused for what the user can
-mend. It ends when no more can come: its parent has closed its end of the pipe, or has died.
+Numbers of stretches come in, a line each; a line of JSON goes out when one is done, or was refused for what the user
+can mend. It ends when no more can come: its parent has closed its end of the pipe, or has died.
 
 The environment that it is started in (`child.ONE_THREAD`) gives every library one thread; OpenCV must be told.
 """
