@@ -24,7 +24,10 @@ from frugalseg.propagation import train_refine
 from frugalseg.propagation.spread import ORIGINS
 from frugalseg.workflow.project import init_project, read_spec
 from frugalseg.workflow.propagate import propagate_project, propagate_video
+from frugalseg.workflow.propagate_config import PropagateConfig
+from frugalseg.workflow.propagate_files import opened_log, read_rows
 from frugalseg.workflow.propagate_jobs import run_stretches
+from frugalseg.workflow.propagate_plan import keeps_flows
 from frugalseg.workflow.propagate_run import open_gaps
 from frugalseg.workflow.propagate_unseen import EVERY, read_unseen
 from frugalseg.workflow.stage import Options
@@ -303,6 +306,37 @@ def test_a_process_that_dies_is_told_for_its_stretch_and_another_takes_the_next(
     failed = run_stretches(tmp_path, [3, 4], 2, 1, Options(quiet=True))
     assert set(failed) == {3, 4}
     assert all("propagate.json" in why and f"exit code 1, see {tmp_path}" in why for why in failed.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "points", "kept"),
+    [
+        ({}, False, True),
+        ({"calibration_frames": 0}, False, False),
+        ({"calibration_frames": 0}, True, True),
+        ({"calibration_frames": 0, "joint": True, "anchors": 1}, True, False),
+        ({"calibration_frames": 0, "method": "warp_refine"}, False, True),
+        ({"calibration_frames": 0, "motion": "sdc"}, False, True),
+        ({"calibration_frames": 0, "cache": True}, False, True),
+        ({"cache": False}, True, False),
+    ],
+)
+def test_flows_are_kept_where_they_are_needed_again(tmp_path: Path, settings, points: bool, kept: bool) -> None:
+    if points:
+        (tmp_path / "provenance").mkdir()
+    assert keeps_flows(PropagateConfig(**settings), tmp_path / "labels") is kept
+
+
+def test_what_is_done_has_its_row_when_work_ends_for_whatever_reason(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "7.jsonl").write_text('{"key": "a"}\n{"key": "b')  # cut off by a kill
+    with pytest.raises(DataError), opened_log(tmp_path, 7) as log:
+        for one in ("b", "deep/c"):
+            log.write(one, {"labels": np.eye(3, dtype=np.uint8)})
+            log.add({"key": one})
+        raise DataError("a label that does not fit")
+    assert read_rows(tmp_path, 7) == [{"key": one} for one in ("a", "b", "deep/c")]
+    assert (read_label_png(tmp_path / "labels" / "deep" / "c.png") == np.eye(3)).all()
 
 
 def test_on_the_command_line(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
