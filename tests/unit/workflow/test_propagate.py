@@ -470,12 +470,16 @@ def write_label_png_at(path: Path, label: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("more", [(), ("calibration_frames=0",)])
-def test_a_run_that_only_warps_loads_no_torch(video: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+def test_a_run_that_only_warps_loads_neither_torch_nor_matplotlib(
+    video: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
     """In no process: with jobs 0 this one does what the parent does, what workers do, and the page."""
     words = ["propagate", f"folder:{video}", "--out", str(tmp_path / "out"), "--jobs", "0", "--quiet"]
     words += [word for setting in more for word in ("--set", setting)]
     whole = f"import sys; from frugalseg.cli.main import run; assert run({words!r}) == 0; "
-    whole += "print([name for name in ('torch', 'torchvision', 'lightning', 'timm') if name in sys.modules])"
+    whole += (
+        "print([name for name in ('torch', 'torchvision', 'lightning', 'timm', 'matplotlib') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[]"]), done.stderr
 
