@@ -35,7 +35,7 @@ def distance_svg(panels: Mapping[str, Curves], what: str, size_in: tuple[float, 
     width, height = (round(side * PX_PER_IN) for side in size_in)
     columns = 1 if size_in[0] < 6 else len(panels)
     cell = width / columns, height / math.ceil(len(panels) / columns)
-    parts = []
+    parts: list[str] = []
     for number, (title, curves) in enumerate(panels.items()):
         left, top = number % columns * cell[0], number // columns * cell[1]
         rows = _legend_rows(list(curves), cell[0] - LEFT - RIGHT) if legend else []

@@ -118,7 +118,7 @@ def _settled(
     warps: Sequence[Warp], weights_N: Sequence[NDArray[np.float32]], chosen_N: NDArray[np.intp]
 ) -> NDArray[np.bool_]:
     """Tell where the best warp wins without counting: each with a vote gives it to one class, and it outvotes all."""
-    settled_N = reduce(np.add, weights_N) - 1 < OUTVOTED
+    settled_N: NDArray[np.bool_] = reduce(np.add, weights_N) - 1 < OUTVOTED
     for warp, weight_N in zip(warps, weights_N, strict=True):
         settled_N &= warp.pure_HW.ravel()[chosen_N] | (weight_N == 0)
     return settled_N
