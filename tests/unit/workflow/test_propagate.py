@@ -353,7 +353,7 @@ def test_on_the_command_line(video: Path, tmp_path: Path, capsys: pytest.Capture
 
 def test_in_a_project_it_is_a_stage(city: Path, video: Path, tmp_path: Path) -> None:
     project = init_project(tmp_path / "project", {"source": f"folder:{city}", "target": f"folder:{video}"}, None)
-    options = Options(overrides=("calibration_frames=0",), quiet=True)
+    options = Options(overrides=("calibration_frames=0", "cache=true"), quiet=True)
     with pytest.raises(StageOrderError, match="frugalseg label"):
         propagate_project(project, None, None, 0, options)
     result = propagate_project(project, video / "labels", None, 0, options)
