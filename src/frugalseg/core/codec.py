@@ -121,20 +121,18 @@ def read_label_png(path: Path) -> NDArray[np.uint8]:
     return label.astype(np.uint8)
 
 
-def write_label_png(path: Path, label_HW: NDArray[np.uint8], durable: bool = False) -> None:
-    """Write class ids as a grey 8-bit PNG; with `durable` so that it survives a power cut."""
-    if durable:
-        write_atomic(path, _png(label_HW))
-    else:
-        path.write_bytes(_png(label_HW))
+def write_label_png(path: Path, label_HW: NDArray[np.uint8]) -> None:
+    """Write class ids as a grey 8-bit PNG."""
+    path.write_bytes(png_bytes(label_HW))
 
 
 def write_picture_png(path: Path, rgb_HWC: NDArray[np.uint8]) -> None:
     """Write a picture as an 8-bit PNG that survives a power cut."""
-    write_atomic(path, _png(rgb_HWC))
+    write_atomic(path, png_bytes(rgb_HWC))
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
+def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
+    """Return class ids (H x W) or a picture (H x W x 3 RGB) as an 8-bit PNG."""
     buffer = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels, np.uint8))
     if pixels.ndim == 2:  # ids are runs: smaller and sooner than level 3

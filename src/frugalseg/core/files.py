@@ -13,10 +13,22 @@ TEMPORARY = ".writing-"  # how the names of files begin that are not whole yet; 
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, whatever happens in between.
+    """Write a file so that it is there whole or not at all, whatever happens in between, and there when this returns.
 
-    A temporary file in the same folder is written, flushed, synced, read back, compared and renamed; then the folder is
-    synced.
+    As `write_whole`; then the folder is synced.
+
+    Raises:
+        ArtifactError: the disk gave back other bytes than were written.
+        OSError: the folder cannot be written to.
+    """
+    write_whole(path, content)
+    sync_folder(path.parent)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all; which of the two, after a power cut, `sync_folder` settles.
+
+    A temporary file in the same folder is written, flushed, synced, read back, compared and renamed.
 
     Raises:
         ArtifactError: the disk gave back other bytes than were written.
@@ -36,7 +48,6 @@ def write_atomic(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 def read_regular(path: Path) -> bytes:

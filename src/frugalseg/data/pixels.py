@@ -66,11 +66,11 @@ def shot_sha256(file_digest: str, pts: int) -> str:
 
 
 class _Opened:
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, digest: str | None) -> None:
         from frugalseg.data.video_file import VideoFile  # FFmpeg is loaded by those who have a video
 
         self.video = VideoFile(Path(path))  # first: it refuses what is no regular file
-        self.digest = file_hash(Path(path))
+        self.digest = digest or file_hash(Path(path))
 
 
 class _Videos:
@@ -79,6 +79,7 @@ class _Videos:
     def __init__(self) -> None:
         self._lock = Lock()
         self._opened: OrderedDict[tuple[object, ...], _Opened] = OrderedDict()
+        self._digests: dict[tuple[object, ...], str] = {}  # of closed ones too: to hash a video is to read it whole
 
     def close(self) -> None:
         while self._opened:
@@ -92,7 +93,8 @@ class _Videos:
         version = (os.getpid(), path, state.st_mtime_ns, state.st_size, state.st_ino)
         with self._lock:
             if version not in self._opened:
-                self._opened[version] = _Opened(path)
+                self._opened[version] = _Opened(path, self._digests.get(version))
+                self._digests[version] = self._opened[version].digest
             self._opened.move_to_end(version)
             while len(self._opened) > MOST_OPEN:
                 self._opened.popitem(last=False)

@@ -11,7 +11,7 @@ to the next keyframe; nothing is concealed (FFmpeg would paint over the hole).
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -53,8 +53,8 @@ class Contents:
     problems: tuple[str, ...]
 
 
-def scan(path: Path) -> Contents:
-    """Decode a video once from beginning to end; one frame is in memory at a time.
+def scan(path: Path, check: Callable[[], object] = lambda: None) -> Contents:
+    """Decode a video once from beginning to end; one frame is in memory at a time. `check`, asked at each, may raise.
 
     Raises:
         ImageFileError: no video that we read, or one whose frames have no times of their own.
@@ -62,11 +62,11 @@ def scan(path: Path) -> Contents:
     with opened(path) as (container, stream):
         way, sizes, upright = Way(path, container, stream), dict[int, tuple[int, int]](), None
         for pts, frame in way.frames():
+            check()
             check_size(path, frame.width, frame.height)
             upright = upright or Upright.of(path, frame)
             sizes[pts] = upright.size_HW(frame.height, frame.width)
-        times = sorted(way.met)
-        if not times:
+        if not (times := sorted(way.met)):
             raise ImageFileError(f"{path}: there is no frame in this video. Copy it again, or leave it out.")
         if strangers := sizes.keys() - way.met:
             raise ImageFileError(f"{path}: {len(strangers)} frames have times that no packet has. {REMUX}")

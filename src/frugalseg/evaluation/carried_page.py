@@ -108,7 +108,7 @@ def render_page(page: CarriedPage) -> str:
 
     height = 4.4
     sizes = ((WIDE_IN, height), (NARROW_IN, height * max(1, len(page.panels))))
-    plots = [distance_svg(page.panels, page.what, size, f"carried-{size[0]:.0f}", page.legend) for size in sizes]
+    plots = [distance_svg(page.panels, page.what, size, page.legend) for size in sizes]
     shown = [(one, [frame_panels(frame, page.classes) for frame in one.frames]) for one in page.pictures if one.frames]
     colors = map(css_color, page.classes.colors)
     return fill(

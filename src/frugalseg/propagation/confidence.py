@@ -137,8 +137,8 @@ class Confidence:
         design = _design(features_NF, mean, 1 / scale)
         weights = _logistic(design[fitted], examples.right_N[fitted])
         knots, shares = _recalibrate(_sigmoid(design[held] @ weights), examples.right_N[held])
-        numbers = (tuple(map(float, part)) for part in (mean, 1 / scale, weights, knots, shares))
-        return cls(**dict(zip(("mean", "gain", "weights", "knots", "shares"), numbers, strict=True)))
+        numbers = [tuple(map(float, part)) for part in (mean, 1 / scale, weights, knots, shares)]
+        return cls(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
 
     def of(self, features_FHW: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the confidence of each pixel, H x W in 0–1."""

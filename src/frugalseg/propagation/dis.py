@@ -58,4 +58,4 @@ class Dis:
                 f"{target.key} is {target.size_HW} (height x width); DIS needs at least {LEAST_PX} pixels each way."
             )
         guess = np.zeros((*target.size_HW, 2), np.float32) if start is None else start.px_HW2.copy()  # overwritten
-        return Flow.of(np.asarray(self._dis.calc(target.grey_HW, source.grey_HW, guess), np.float32))
+        return Flow.of(np.asarray(self._dis.calc(target.grey_HW, source.grey_HW, guess), np.float32), copy=False)

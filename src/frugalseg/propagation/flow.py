@@ -42,9 +42,12 @@ class Flow:
             )
 
     @classmethod
-    def of(cls, px_HW2: NDArray[np.floating]) -> "Flow":
-        """Return a flow that is valid where its place is finite and inside a source of the same size."""
-        px_HW2 = px_HW2.astype(np.float32)  # a copy: what gave the numbers may use its memory again
+    def of(cls, px_HW2: NDArray[np.floating], copy: bool = True) -> "Flow":
+        """Return a flow that is valid where its place is finite and inside a source of the same size.
+
+        Without `copy` float32 numbers are taken as they are: for who made the array and keeps it for nobody else.
+        """
+        px_HW2 = px_HW2.astype(np.float32, copy=copy)
         if np.isfinite(px_HW2).all():
             return cls(px_HW2)
         known_HW = np.isfinite(px_HW2).all(axis=2)
@@ -89,9 +92,11 @@ class Flow:
     def from_fixed(cls, fixed_HW2: NDArray[np.int16]) -> "Flow":
         """Return what `to_fixed` wrote."""
         px_HW2 = np.multiply(fixed_HW2, np.float32(1 / FIXED_PER_PX), dtype=np.float32)  # a power of two: exact
-        if fixed_HW2.min(initial=0) == FIXED_NOTHING:
-            px_HW2[(fixed_HW2 == FIXED_NOTHING).any(axis=2)] = np.nan
-        return cls.of(px_HW2)
+        if fixed_HW2.min(initial=0) != FIXED_NOTHING:
+            return cls(px_HW2)
+        known_HW = (fixed_HW2 != FIXED_NOTHING).all(axis=2)
+        px_HW2[~known_HW] = 0.0
+        return cls(px_HW2, known_HW)
 
 
 def places(px_HW2: Pixels) -> Pixels:
@@ -129,9 +134,11 @@ def compose(near: Flow, far: Flow) -> Flow:
             f"cannot compose flows of {near.size_HW} and {far.size_HW} (height x width): frames of one track have one "
             "size."
         )
-    px_HW2 = near.px_HW2 + read_at(far.px_HW2, near.places_HW2)
-    seen_HW = pick_nearest(far.valid_HW.view(np.uint8), near, None) == 1
-    return Flow(px_HW2, seen_HW & near.valid_HW)
+    px_HW2 = read_at(far.px_HW2, near.places_HW2)
+    px_HW2 += near.px_HW2
+    seen_HW = pick_nearest(far.valid_HW.view(np.uint8), near, None).view(np.bool_)
+    seen_HW &= near.valid_HW
+    return Flow(px_HW2, seen_HW)
 
 
 def read_at(source: NDArray[Number], places_HW2: Pixels, how: int = cv2.INTER_LINEAR) -> NDArray[Number]:

@@ -16,6 +16,7 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.propagation.flow import Flow, read_at
 from frugalseg.propagation.warp import warp_nearest
 
+OUTVOTED = 0.999  # of the best warp's vote: what the others' together stay below where nothing need be counted
 ERROR_SCALE = 20.0  # RGB distance at which a warp's vote falls to 1/e; 5 to 20 differ by .4 (benchmarks/propagation.py)
 
 
@@ -91,8 +92,10 @@ def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend
     for warp, error_HW in zip(warps, errors, strict=True):
         disputed_HW |= np.isfinite(error_HW) & ~(warp.pure_HW & (warp.nearest_HW == label_HW))
     chosen_N = np.flatnonzero(disputed_HW)
+    weights_N = _weights(errors, least_HW, chosen_N, scale)
+    open_N = ~_settled(warps, weights_N, chosen_N)
+    chosen_N, weights_N = chosen_N[open_N], [one[open_N] for one in weights_N]
     if len(chosen_N):
-        weights_N = [np.exp((least_HW.ravel()[chosen_N] - one.ravel()[chosen_N]) / scale) for one in errors]
         votes = [w[:, None] * warp.shares(chosen_N, classes) for w, warp in zip(weights_N, warps, strict=True)]
         won_N = reduce(np.add, votes).argmax(axis=1)
         label_HW.ravel()[chosen_N] = np.where(won_N == classes, IGNORE, won_N)
@@ -101,3 +104,21 @@ def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend
     for number, warp in enumerate(warps):
         np.copyto(winner_HW, np.uint8(IGNORE), where=(winner_HW == number) & ~warp.flow.valid_HW)
     return Fused(label_HW if extend else np.where(winner_HW == IGNORE, np.uint8(IGNORE), label_HW), winner_HW)
+
+
+def _weights(
+    errors: Sequence[NDArray[np.float32]], least_HW: NDArray[np.float32], chosen_N: NDArray[np.intp], scale: float
+) -> list[NDArray[np.float32]]:
+    """Return each warp's vote at flat pixel numbers, 1 for the best."""
+    least_N = least_HW.ravel()[chosen_N]
+    return [np.exp((least_N - error_HW.ravel()[chosen_N]) / scale) for error_HW in errors]
+
+
+def _settled(
+    warps: Sequence[Warp], weights_N: Sequence[NDArray[np.float32]], chosen_N: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Tell where the best warp wins without counting: each with a vote gives it to one class, and it outvotes all."""
+    settled_N: NDArray[np.bool_] = reduce(np.add, weights_N) - 1 < OUTVOTED
+    for warp, weight_N in zip(warps, weights_N, strict=True):
+        settled_N &= warp.pure_HW.ravel()[chosen_N] | (weight_N == 0)
+    return settled_N

@@ -25,7 +25,7 @@ from frugalseg.propagation.inpaint import GUESSED, REFINED, inpaint
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
 from frugalseg.propagation.recurrent import Recurrent, Refines, Walk, carried_source
 from frugalseg.propagation.semantic import Semantic
-from frugalseg.propagation.warp import warp_picture
+from frugalseg.propagation.warp import squared_distance, warp_picture
 
 # Where a pixel's label comes from; values of origin maps.
 NOTHING, BEFORE, AFTER, EXTENDED, SEMANTIC, REFINEMENT, TRUTH = range(7)
@@ -278,9 +278,9 @@ def found_again(before: Picture, now: Picture, step: Flow) -> float:
     """
     part = slice(None, None, THINNED), slice(None, None, THINNED)
     moved_HWC = read_at(before.rgb_HWC, np.ascontiguousarray(step.places_HW2[part]))
-    distance_HW = np.linalg.norm(now.rgb_HWC[part].astype(np.float32) - moved_HWC, axis=2)
+    squares_HW = squared_distance(np.ascontiguousarray(now.rgb_HWC[part]), moved_HWC)
     seen_HW = step.valid_HW[part]
-    return float((distance_HW[seen_HW] < FIT).mean()) if seen_HW.any() else 0.0
+    return float((squares_HW[seen_HW] < FIT**2).mean()) if seen_HW.any() else 0.0
 
 
 def broken(last: Shot | None, shot: Shot) -> str:

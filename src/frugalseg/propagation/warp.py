@@ -58,12 +58,18 @@ def photometric_error(
     With `window_px` above 1 it is averaged over a square of that side. Infinite where the flow is marked, or with
     `extend` the distance to the nearest pixel in view.
     """
-    apart_HWC = cv2.absdiff(target_HWC, warp_picture(source_HWC, flow))
-    squares_HWC = cv2.multiply(apart_HWC, apart_HWC, dtype=cv2.CV_32F)
-    error_HW: NDArray[np.float32] = np.sqrt(cv2.transform(squares_HWC, np.ones((1, 3), np.float32)), dtype=np.float32)
+    error_HW = squared_distance(target_HWC, warp_picture(source_HWC, flow))
+    np.sqrt(error_HW, out=error_HW)
     if window_px > 1:
         error_HW = np.asarray(cv2.blur(error_HW, (window_px, window_px), borderType=cv2.BORDER_REFLECT_101))
     return error_HW if extend else np.where(flow.valid_HW, error_HW, np.float32(np.inf))
+
+
+def squared_distance(one_HWC: NDArray[np.uint8], other_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the squared Euclidean distance of two pictures' RGB values, H x W: whole numbers, exact."""
+    apart_HWC = cv2.absdiff(one_HWC, other_HWC)
+    squares_HWC = cv2.multiply(apart_HWC, apart_HWC, dtype=cv2.CV_32F)
+    return np.asarray(cv2.transform(squares_HWC, np.ones((1, 3), np.float32)), np.float32)
 
 
 def edge_distance(label_HW: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -108,7 +108,8 @@ class Plan:
         model = self._model(options)
         copy = seed_project(self._project, self._bench.seeds[0], COPY)
         given = guesses(self._project, self._bench, self._config, self._video, model, lock, options)
-        flows = str(self._project.folder.resolve() / "cache" / FLOWS) if self._config.cache else None
+        kept = self._config.cache is not False  # its rows need the same ones
+        flows = str(self._project.folder.resolve() / "cache" / FLOWS) if kept else None
         units, failed = [], dict[Unit, RunInfo | str]()
         for row in self._rows:
             for part in range(self._config.parts):

@@ -22,4 +22,9 @@ def failure_of(code: int, log: Path) -> str:
 def leave_with_parent() -> None:
     """Wait until the parent has ended, then tell this process to end."""
     os.read(0, 1)  # the parent writes nothing: this returns when its end of the pipe is closed
+    end_oneself()
+
+
+def end_oneself() -> None:
+    """End this process as one that was told to."""
     os.kill(os.getpid(), signal.SIGTERM)

@@ -31,6 +31,7 @@ from frugalseg.workflow.propagate_plan import (
     VIDEO,
     LabelSource,
     Plan,
+    keeps_flows,
     stretches,
 )
 from frugalseg.workflow.propagate_prepare import calibrate, labelled_places, learn_refiner
@@ -71,7 +72,7 @@ def propagate_project(
         return StageResult("propagate", None, {"inputs": {k: str(p) for k, p in inputs.items()}, "config": settings})
 
     def work(folder: Path) -> dict[str, Any]:
-        flows = project.folder / "cache" / FLOWS if config.cache else None
+        flows = project.folder / "cache" / FLOWS if keeps_flows(config, labels) else None
         manifest = project.manifest("target")
         plan = _plan(config, project.classes, manifest, labels, checkpoint, flows, unseen)
         return spread_video(manifest, plan, folder, jobs, options)
@@ -106,7 +107,8 @@ def propagate_video(
         )
     if config.guesses and checkpoint is None:
         raise ConfigError(f"{config.method} needs a network that predicts these classes: give --checkpoint MODEL.")
-    plan = _plan(config, classes, manifest, labels, checkpoint, out / FLOWS if config.cache else None, unseen)
+    flows = out / FLOWS if keeps_flows(config, labels) else None
+    plan = _plan(config, classes, manifest, labels, checkpoint, flows, unseen)
     source = LabelSource(manifest, plan)
     if options.dry_run:
         labelled = sum(source.has(frame) or source.has_points(frame) for frame in manifest)

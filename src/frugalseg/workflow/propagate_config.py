@@ -30,7 +30,11 @@ class PropagateConfig(SpreadConfig, DisConfig, RaftConfig, RefineConfig, SdcConf
     calibration_frames: int = Field(
         12, ge=0, description="labelled frames that confidence is calibrated on; 0 = no confidence"
     )
-    cache: bool = Field(True, description="keep flows of neighbouring frames, so that another run needs not make them")
+    cache: bool | None = Field(
+        None,
+        description="keep flows of neighbouring frames, so that another run needs not make them; none = only where "
+        "this run needs them again, or motion is not dis",
+    )
 
     @property
     def guesses(self) -> bool:

@@ -1,21 +1,25 @@
 """What is read and written of one stretch of a video: frames in order of time, maps, and a log of what is done."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frugalseg.core.codec import write_label_png
+from frugalseg.core.codec import png_bytes
 from frugalseg.core.errors import DataError
+from frugalseg.core.files import sync_folder, write_whole
 from frugalseg.core.records import Frame
 from frugalseg.data.pixels import read_frame
 from frugalseg.propagation.motion import Picture
 from frugalseg.propagation.spread import Shot
 from frugalseg.workflow.propagate_plan import FRAMES
+
+SYNC_S = 1.0  # of work that a kill may undo
 
 
 def shots(frames: Sequence[Frame], label_of: Callable[[Frame], NDArray[np.uint8] | None]) -> Iterator[Shot]:
@@ -32,26 +36,61 @@ def shots(frames: Sequence[Frame], label_of: Callable[[Frame], NDArray[np.uint8]
         yield Shot(frame.key, picture, label_of(frame))
 
 
-def write_maps(folder: Path, key: str, maps: Mapping[str, NDArray[np.uint8]]) -> None:
-    """Write a frame's maps, by kind, each whole or not at all."""
-    for kind, map_HW in maps.items():
-        write_label_png(folder / kind / f"{key}.png", map_HW, durable=True)
+def log_of(folder: Path, number: int) -> Path:
+    """Return where what a process says while it is at a stretch goes."""
+    return folder / FRAMES / f"{number}.log"
+
+
+class StretchLog:
+    """Writes what becomes of a stretch's frames: a row is never there without the files it is about.
+
+    A file is whole when it is there. Rows wait for their files' folders to be synced, once for all frames of `SYNC_S`
+    seconds; what has no row after a kill is made again.
+    """
+
+    def __init__(self, folder: Path, rows: TextIO) -> None:
+        self._folder, self._rows = folder, rows
+        self._waiting: list[str] = []
+        self._unsynced: set[Path] = set()
+        self._settled_s = time.monotonic()
+
+    def write(self, key: str, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Write a frame's maps and pictures, by kind, each as KIND/KEY.png."""
+        for kind, pixels in pictures.items():
+            path = self._folder / kind / f"{key}.png"
+            write_whole(path, png_bytes(pixels))
+            self._unsynced.add(path.parent)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a row; about a frame after its files."""
+        self._waiting.append(json.dumps(row) + "\n")
+        if time.monotonic() - self._settled_s >= SYNC_S:
+            self.settle()
+
+    def settle(self) -> None:
+        """Let no row wait any longer."""
+        for folder in sorted(self._unsynced):
+            sync_folder(folder)
+        self._rows.write("".join(self._waiting))
+        self._rows.flush()
+        self._unsynced.clear()
+        self._waiting.clear()
+        self._settled_s = time.monotonic()
 
 
 @contextmanager
-def appended(folder: Path, number: int) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Give what adds rows to a stretch's log, each on the disk before the next; after a line cut off by a kill."""
-    log = folder / FRAMES / f"{number}.jsonl"
-    whole = log.read_text(encoding="utf-8") if log.is_file() else ""
-    with open(log, "a", encoding="utf-8") as file:
+def opened_log(folder: Path, number: int) -> Iterator[StretchLog]:
+    """Give a stretch's log to add to, after a line cut off by a kill; in the end no row waits, whatever was raised."""
+    path = folder / FRAMES / f"{number}.jsonl"
+    whole = path.read_text(encoding="utf-8") if path.is_file() else ""
+    with open(path, "a", encoding="utf-8") as rows:
         if whole and not whole.endswith("\n"):
-            file.write("\n")
-
-        def write(row: dict[str, Any]) -> None:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-
-        yield write
+            rows.write("\n")
+        log = StretchLog(folder, rows)
+        try:
+            yield log
+        finally:
+            log.settle()
 
 
 def read_rows(folder: Path, number: int) -> list[dict[str, Any]]:

@@ -139,3 +139,13 @@ class LabelSource:
 def stretches(manifest: Manifest) -> list[Run]:
     """Return the unbroken stretches of a video in the order that their numbers count."""
     return list(Sequences(manifest.frames).runs())
+
+
+def keeps_flows(config: PropagateConfig, labels: Path | None) -> bool:
+    """Tell whether flows are kept: to warp whole frames each is needed once, and writing and knowing it costs as well.
+
+    Calibration, cycles and points need the same ones again.
+    """
+    points = labels is not None and (labels.parent / PROVENANCE).is_dir() and not config.joint
+    again = config.calibration_frames > 0 or config.method == "warp_refine" or points
+    return config.cache if config.cache is not None else again or config.motion != "dis"

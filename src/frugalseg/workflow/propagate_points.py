@@ -12,7 +12,7 @@ from frugalseg.data.sequences import Run
 from frugalseg.propagation.motion import Neighbours
 from frugalseg.propagation.points import Followed, PointSpreader
 from frugalseg.propagation.spread import Break, SpreadConfig
-from frugalseg.workflow.propagate_files import appended, read_rows, shots, write_maps
+from frugalseg.workflow.propagate_files import StretchLog, opened_log, read_rows, shots
 from frugalseg.workflow.propagate_plan import PROVENANCE, LabelSource, Plan
 
 DONE = "followed"  # in the row that says that all points of a stretch have been
@@ -26,16 +26,16 @@ def follow_run(folder: Path, number: int, plan: Plan, run: Run, source: LabelSou
     done = {row["key"] for row in rows if "points" in row}
     whole = {row["key"] for row in rows if "known" in row and "points" not in row}
     spreader = PointSpreader(neighbours, plan.config.part(SpreadConfig))
-    with appended(folder, number) as write:
+    with opened_log(folder, number) as log:
         for event in spreader.run(shots(run.frames, source.points)):
             if isinstance(event, Break):
-                write({"break": event.key, "reason": event.reason})
+                log.add({"break": event.key, "reason": event.reason})
             elif event.key not in done:
-                write(_lay_over(folder, event, event.key in whole))
-        write({DONE: number})
+                log.add(_lay_over(folder, event, log, event.key in whole))
+        log.add({DONE: number})
 
 
-def _lay_over(folder: Path, followed: Followed, whole: bool) -> dict[str, Any]:
+def _lay_over(folder: Path, followed: Followed, log: StretchLog, whole: bool) -> dict[str, Any]:
     """Write a frame's points, over its label if it has one of a `whole` frame; return its row."""
     key, come_HW = followed.key, followed.label_HW != IGNORE
     found = {
@@ -49,7 +49,7 @@ def _lay_over(folder: Path, followed: Followed, whole: bool) -> dict[str, Any]:
             path = folder / kind / f"{key}.png"
             below_HW = read_label_png(path) if path.is_file() else np.full_like(map_HW, 255)  # no confidence: all sure
             found[kind] = np.where(come_HW, map_HW, below_HW)
-    write_maps(folder, key, found)
+    log.write(key, found)
     known = float((found["labels"] != IGNORE).mean())
     sure = float(found["confidence"].mean() / 255)
     return {"key": key, "points": int(come_HW.sum()), "known": known, "confidence": sure, "accepted": known}

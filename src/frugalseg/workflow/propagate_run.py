@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE, ClassSet
-from frugalseg.core.codec import write_picture_png
 from frugalseg.core.errors import ConfigError
 from frugalseg.core.records import Frame, Provenance
 from frugalseg.data.manifest import read_manifest
@@ -35,7 +34,7 @@ from frugalseg.propagation.spread import (
     Tools,
     Unreached,
 )
-from frugalseg.workflow.propagate_files import appended, read_rows, shots, write_maps
+from frugalseg.workflow.propagate_files import StretchLog, opened_log, read_rows, shots
 from frugalseg.workflow.propagate_motion import open_motion, trained_folder
 from frugalseg.workflow.propagate_plan import (
     ACCEPT,
@@ -98,17 +97,23 @@ def open_guess(model: Path, classes: ClassSet) -> Semantic:
     return NetworkGuess(Predictor(network, (info["input_height"], info["input_width"])))
 
 
-def spread_run(folder: Path, number: int) -> None:
-    """Spread labels over the stretch `number` of the video that a folder's plan is about; what is done is left out.
+class Stretches:
+    """The stretches of the video that a folder's plan is about; what they share is read and opened once."""
 
-    First those of whole frames, then single points; these by motion alone, and not where pictures are warped.
-    """
-    plan, manifest = Plan.load(folder), read_manifest(folder / VIDEO)
-    run, source = stretches(manifest)[number], LabelSource(manifest, plan)
-    tools = open_tools(folder, plan)
-    _spread_frames(folder, number, plan, run, source, tools)
-    if not plan.config.joint:
-        follow_run(folder, number, plan, run, source, tools.neighbours)
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._plan, manifest = folder, Plan.load(folder), read_manifest(folder / VIDEO)
+        self._runs, self._source = stretches(manifest), LabelSource(manifest, self._plan)
+        self._tools = open_tools(folder, self._plan)
+
+    def spread(self, number: int) -> None:
+        """Spread labels over the stretch `number`; what is done is left out.
+
+        First those of whole frames, then single points; these by motion alone, and not where pictures are warped.
+        """
+        folder, plan, run = self._folder, self._plan, self._runs[number]
+        _spread_frames(folder, number, plan, run, self._source, self._tools)
+        if not plan.config.joint:
+            follow_run(folder, number, plan, run, self._source, self._tools.neighbours)
 
 
 def _spread_frames(folder: Path, number: int, plan: Plan, run: Run, source: LabelSource, tools: Tools) -> None:
@@ -121,15 +126,15 @@ def _spread_frames(folder: Path, number: int, plan: Plan, run: Run, source: Labe
         return
     by_key = {frame.key: frame for frame in run.frames}
     wanted = shots(open_gaps(run.frames, labelled, settled), source.read_if_any)
-    with appended(folder, number) as write:
+    with opened_log(folder, number) as log:
         for event in Spreader(tools, plan.config.part(SpreadConfig)).run(wanted):
             if isinstance(event, Spread):
                 if event.key in done:
                     continue
                 if plan.config.method == "oracle":
                     event = _true(event, source.truth(by_key[event.key]))
-                _write(folder, event, accept)
-            write(_row(event, accept))
+                _write(log, event, accept)
+            log.add(_row(event, accept))
 
 
 def _true(event: Spread, truth_HW: NDArray[np.uint8]) -> Spread:
@@ -166,7 +171,7 @@ def _row(event: Event, accept: float) -> dict[str, Any]:
     return row | dict(zip(("after", "after_k"), event.after or (), strict=False))
 
 
-def _write(folder: Path, event: Spread, accept: float) -> None:
+def _write(log: StretchLog, event: Spread, accept: float) -> None:
     """Write a frame's files, each whole or not at all."""
     label_HW, files = event.label_HW, {"origin": event.origin_HW}
     if event.confidence_HW is not None:
@@ -174,6 +179,6 @@ def _write(folder: Path, event: Spread, accept: float) -> None:
         files["confidence"] = np.rint(event.confidence_HW * 255).astype(np.uint8)
     files["labels"] = label_HW
     files[PROVENANCE] = np.where(label_HW == IGNORE, Provenance.UNKNOWN, Provenance.PROPAGATED).astype(np.uint8)
-    write_maps(folder, event.key, files)
     if event.warped_HWC is not None:
-        write_picture_png(folder / PICTURES / f"{event.key}.png", event.warped_HWC)
+        files[PICTURES] = event.warped_HWC
+    log.write(event.key, files)

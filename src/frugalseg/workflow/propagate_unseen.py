@@ -11,7 +11,6 @@ from pathlib import Path
 
 from frugalseg.core.classes import ClassSet
 from frugalseg.core.errors import ConfigError
-from frugalseg.models.store import INFO
 from frugalseg.propagation.semantic import Semantic
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_run import open_guess
@@ -29,6 +28,8 @@ def read_unseen(path: Path) -> dict[str, str]:
     Raises:
         ConfigError: neither.
     """
+    from frugalseg.models.store import INFO  # it loads torch, which a run that only warps does without
+
     for folder in (path, path / "model"):
         if (folder / INFO).is_file():
             return {EVERY: str(folder.absolute())}

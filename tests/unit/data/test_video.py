@@ -1,5 +1,6 @@
 """Videos: every frame is reached by its time, the same pixels however one comes to it, and damage is said."""
 
+import hashlib
 import os
 import threading
 from dataclasses import replace
@@ -18,6 +19,7 @@ from frugalseg.data.readers import video as reader
 from frugalseg.data.upright import Upright
 from frugalseg.data.video import scan
 from frugalseg.data.video_file import VideoFile
+from frugalseg.data.video_scans import scan_all
 
 KINDS = {
     "bframes.mp4": {"options": "BFRAMES"},
@@ -337,3 +339,34 @@ def test_a_damaged_video_is_refused_in_part_and_leaves_a_gap(videos, tmp_path):
     (refused,) = found.refused
     assert refused.path == str(tmp_path / "a.mp4")
     assert refused.reason.startswith(f"{40 - len(left)} of 40 frames are damaged")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_several_videos_at_a_time_are_found_in_their_order_and_one_that_cannot_be_read_too(files, tmp_path, threads):
+    (tmp_path / "no.mp4").write_bytes(b"no video")
+    paths = [files / "one_gop.mp4", tmp_path / "no.mp4", *(files / name for name in KINDS)]
+    found = list(scan_all(paths, threads))
+    assert isinstance(found[1], ImageFileError) and str(tmp_path / "no.mp4") in str(found[1])
+    del found[1], paths[1]
+    assert [one.contents for one in found] == [scan(path) for path in paths]
+    assert [one.sha256 for one in found] == [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+
+
+def test_looking_through_a_video_can_be_stopped_at_any_frame(files):
+    asked = iter(range(3))
+    with pytest.raises(StopIteration):
+        scan(files / "bframes.mp4", lambda: next(asked))
+    assert next(asked, None) is None
+
+
+def test_a_videos_file_is_hashed_once_though_it_is_closed_meanwhile_and_again_when_written_anew(videos, tmp_path):
+    paths = [videos.write(tmp_path / f"{name}.mp4") for name in "abcdef"]
+    assert len(paths) > pixels.MOST_OPEN
+    kept, listed = pixels._Videos(), [frames(path)[0] for path in paths]
+    for _ in range(2):
+        for path, frame in zip(paths, listed, strict=True):
+            assert pixels.shot_sha256(kept.find(str(path)).digest, frame.pts) == frame.sha256
+    assert len(kept._digests) == len(paths)
+    videos.write(paths[0], times=videos.IRREGULAR_MS)
+    assert pixels.shot_sha256(kept.find(str(paths[0])).digest, listed[0].pts) != listed[0].sha256
+    kept.close()

@@ -35,6 +35,8 @@ def test_flow_out_of_the_frame_or_unknown_is_marked() -> None:
     assert flow.px_HW2[0, 0].tolist() == [-1, 0], "the guess is kept: a direct flow may start from it"
     assert np.isfinite(flow.px_HW2).all()
     assert np.isnan(px[0, 1, 0]), "what was given is not changed"
+    taken = Flow.of(px, copy=False)
+    assert taken.px_HW2 is px and (px == flow.px_HW2).all() and (taken.valid_HW == flow.valid_HW).all()
 
 
 def test_places_of_a_flow() -> None:

@@ -67,6 +67,16 @@ def test_the_better_fitting_warp_wins() -> None:
         assert (fused.label_HW == label).all() and (fused.warp_HW == winner).all()
 
 
+@pytest.mark.parametrize("more", [0.0, 1e-7, 0.01])
+def test_among_equals_the_smallest_id_wins_and_then_the_first_warp(more: float) -> None:
+    """1e-7 more is no less of a vote in float32; .01 more is."""
+    still, zero, one = Flow.still((4, 4)), np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
+    best, other = np.full((4, 4), 1e-7, np.float32), np.full((4, 4), 1e-7 + more, np.float32)
+    fused = fuse([Warp(one, still, best), Warp(zero, still, other)], CLASSES)
+    assert (fused.label_HW == (more > 1e-3)).all() and (fused.warp_HW == (more < 1e-3)).all()
+    assert (fuse([Warp(one, still, other), Warp(one, still, other)], CLASSES).warp_HW == 0).all()
+
+
 def test_two_fair_warps_outvote_a_good_one() -> None:
     still, zero, one = Flow.still((4, 4)), np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
     errors = [np.full((4, 4), value, np.float32) for value in (4.0, 5.0, 2.0)]

@@ -24,6 +24,10 @@ from frugalseg.propagation import train_refine
 from frugalseg.propagation.spread import ORIGINS
 from frugalseg.workflow.project import init_project, read_spec
 from frugalseg.workflow.propagate import propagate_project, propagate_video
+from frugalseg.workflow.propagate_config import PropagateConfig
+from frugalseg.workflow.propagate_files import opened_log, read_rows
+from frugalseg.workflow.propagate_jobs import run_stretches
+from frugalseg.workflow.propagate_plan import keeps_flows
 from frugalseg.workflow.propagate_run import open_gaps
 from frugalseg.workflow.propagate_unseen import EVERY, read_unseen
 from frugalseg.workflow.stage import Options
@@ -295,6 +299,54 @@ def test_processes_give_the_same_files_and_end_with_their_parent(video: Path, tm
     assert contents(tmp_path / "cut") == contents(tmp_path / "here")
 
 
+def test_a_stretch_that_fails_does_not_stop_the_next_of_its_process(video: Path, tmp_path: Path) -> None:
+    write_label_png(video / "labels" / f"{key(0, 5)}.png", np.full(SIZE_HW, 99, np.uint8))
+    with pytest.raises(DataError, match=rf"1 of 2 stretches failed:\n  {key(0, 0)} …: .*{key(0, 5)}"):
+        spread(video, tmp_path / "out", "calibration_frames=0", jobs=1)
+    done = {path.stem for path in (tmp_path / "out" / "labels").iterdir()}
+    assert {key(1, index) for index in range(FRAMES) if index not in LABELLED} <= done
+    assert key(0, 5) in (tmp_path / "out" / "frames" / "0.log").read_text()
+    assert not (tmp_path / "out" / "frames" / "1.log").read_text()
+
+
+def test_a_process_that_dies_is_told_for_its_stretch_and_another_takes_the_next(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    failed = run_stretches(tmp_path, [3, 4], 2, 1, Options(quiet=True))
+    assert set(failed) == {3, 4}
+    assert all("propagate.json" in why and f"exit code 1, see {tmp_path}" in why for why in failed.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "points", "kept"),
+    [
+        ({}, False, True),
+        ({"calibration_frames": 0}, False, False),
+        ({"calibration_frames": 0}, True, True),
+        ({"calibration_frames": 0, "joint": True, "anchors": 1}, True, False),
+        ({"calibration_frames": 0, "method": "warp_refine"}, False, True),
+        ({"calibration_frames": 0, "motion": "sdc"}, False, True),
+        ({"calibration_frames": 0, "cache": True}, False, True),
+        ({"cache": False}, True, False),
+    ],
+)
+def test_flows_are_kept_where_they_are_needed_again(tmp_path: Path, settings, points: bool, kept: bool) -> None:
+    if points:
+        (tmp_path / "provenance").mkdir()
+    assert keeps_flows(PropagateConfig(**settings), tmp_path / "labels") is kept
+
+
+def test_what_is_done_has_its_row_when_work_ends_for_whatever_reason(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "7.jsonl").write_text('{"key": "a"}\n{"key": "b')  # cut off by a kill
+    with pytest.raises(DataError), opened_log(tmp_path, 7) as log:
+        for one in ("b", "deep/c"):
+            log.write(one, {"labels": np.eye(3, dtype=np.uint8)})
+            log.add({"key": one})
+        raise DataError("a label that does not fit")
+    assert read_rows(tmp_path, 7) == [{"key": one} for one in ("a", "b", "deep/c")]
+    assert (read_label_png(tmp_path / "labels" / "deep" / "c.png") == np.eye(3)).all()
+
+
 def test_on_the_command_line(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--jobs", "0", "--set", "calibration_frames=0", "--json", "--quiet"]
     assert cli(["propagate", f"folder:{video}", "--out", str(tmp_path / "out"), "--dry-run", *flags]) == 0
@@ -309,7 +361,7 @@ def test_on_the_command_line(video: Path, tmp_path: Path, capsys: pytest.Capture
 
 def test_in_a_project_it_is_a_stage(city: Path, video: Path, tmp_path: Path) -> None:
     project = init_project(tmp_path / "project", {"source": f"folder:{city}", "target": f"folder:{video}"}, None)
-    options = Options(overrides=("calibration_frames=0",), quiet=True)
+    options = Options(overrides=("calibration_frames=0", "cache=true"), quiet=True)
     with pytest.raises(StageOrderError, match="frugalseg label"):
         propagate_project(project, None, None, 0, options)
     result = propagate_project(project, video / "labels", None, 0, options)
@@ -425,11 +477,19 @@ def write_label_png_at(path: Path, label: np.ndarray) -> None:
     write_label_png(path, label)
 
 
-def test_a_process_that_only_warps_loads_no_torch(video: Path, tmp_path: Path) -> None:
-    spread(video, tmp_path / "out", "calibration_frames=0")
-    again = "import sys; from frugalseg.workflow.propagate_run import spread_run; from pathlib import Path; "
-    again += f"spread_run(Path({str(tmp_path / 'out')!r}), 0); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", again]).returncode == 0
+@pytest.mark.parametrize("more", [(), ("calibration_frames=0",)])
+def test_a_run_that_only_warps_loads_neither_torch_nor_matplotlib(
+    video: Path, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    """In no process: with jobs 0 this one does what the parent does, what workers do, and the page."""
+    words = ["propagate", f"folder:{video}", "--out", str(tmp_path / "out"), "--jobs", "0", "--quiet"]
+    words += [word for setting in more for word in ("--set", setting)]
+    whole = f"import sys; from frugalseg.cli.main import run; assert run({words!r}) == 0; "
+    whole += (
+        "print([name for name in ('torch', 'torchvision', 'lightning', 'timm', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[]"]), done.stderr
 
 
 # --- partial labels: points of some frames, whole labels of others

@@ -21,12 +21,11 @@ are damaged or lean on damaged ones are refused, with their times, and so is a c
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 from frugalseg.core.codec import ImageFacts
 from frugalseg.core.errors import ImageFileError, ReaderError
-from frugalseg.core.files import file_hash
 from frugalseg.core.records import LABEL_KINDS, Manifest, Refused
 from frugalseg.core.spec import Spec
 from frugalseg.data.listing import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Listing, list_files
@@ -60,12 +59,10 @@ def read(spec: Spec) -> Manifest:
     if path == root:
         mask = option_file(spec, "mask", root)
         files = list_files(root, (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES), without=(at_labels, root / "labels", mask))
+    shots = _shots({name: file for name, file in files.files.items() if file.suffix.lower() in VIDEO_SUFFIXES}, found)
     pairs: list[Pair] = []
     for name, file in files.files.items():
-        if file.suffix.lower() in VIDEO_SUFFIXES:
-            pairs += _shots(name, file, found)
-        else:
-            pairs.append(_still(name, file, root, fps))
+        pairs += shots[name] if name in shots else [_still(name, file, root, fps)]
     labels, unread = list_labels(spec, at_labels), set(files.files.values()) - {pair.image for pair in pairs}
     for name in list(labels.files):
         if any(files.files.get(above.as_posix()) in unread for above in Path(name).parents):
@@ -82,20 +79,24 @@ def _labels(spec: Spec, root: Path) -> Path:
     return root / name
 
 
-def _shots(name: str, path: Path, found: Found) -> Iterator[Pair]:
-    """Yield the frames of a video; what is wrong with it is refused by name."""
-    from frugalseg.data.video import scan  # FFmpeg is loaded by those who have a video
+def _shots(videos: Mapping[str, Path], found: Found) -> dict[str, list[Pair]]:
+    """Return the frames of each video; what is wrong with one is refused by name."""
+    if not videos:
+        return {}
+    from frugalseg.data.video_scans import scan_all  # FFmpeg is loaded by those who have a video
 
-    try:
-        contents, digest = scan(path), file_hash(path)
-    except ImageFileError as error:
-        found.refused.append(Refused(str(path), str(error).removeprefix(f"{path}: ")))
-        return
-    found.refused += [Refused(str(path), problem) for problem in contents.problems]
-    for shot in contents.shots:
-        facts = ImageFacts(shot.height, shot.width, shot_sha256(digest, shot.pts))
-        key = f"{name}/{shot.number:06}"
-        yield Pair(key, path, None, name, shot.number, time_s=shot.time_s, pts=shot.pts, facts=facts)
+    shots: dict[str, list[Pair]] = {name: [] for name in videos}
+    for (name, path), scanned in zip(videos.items(), scan_all(list(videos.values())), strict=True):
+        if isinstance(scanned, ImageFileError):
+            found.refused.append(Refused(str(path), str(scanned).removeprefix(f"{path}: ")))
+            continue
+        found.refused += [Refused(str(path), problem) for problem in scanned.contents.problems]
+        for shot in scanned.contents.shots:
+            facts = ImageFacts(shot.height, shot.width, shot_sha256(scanned.sha256, shot.pts))
+            key = f"{name}/{shot.number:06}"
+            pair = Pair(key, path, None, name, shot.number, time_s=shot.time_s, pts=shot.pts, facts=facts)
+            shots[name].append(pair)
+    return shots
 
 
 def _still(name: str, path: Path, root: Path, fps: float | None) -> Pair:
