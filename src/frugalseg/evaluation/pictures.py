@@ -48,9 +48,8 @@ def entropy_uri(entropy_01_HW: NDArray[np.floating[Any]], side: int = MAX_SIDE) 
 
 def entropy_palette() -> NDArray[np.uint8]:
     """Return 256 x 3 colours, dark = certain, bright = uncertain; lightness rises, so it reads without colour."""
-    from matplotlib import colormaps
-
-    return np.round(255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
+    levels = np.arange(256, dtype=np.uint8)[:, None]
+    return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_MAGMA)[:, 0, ::-1], np.uint8)  # as matplotlib
 
 
 def label_uri(label_HW: NDArray[np.uint8], colors_C3: NDArray[np.uint8], side: int = MAX_SIDE) -> str:
