@@ -40,7 +40,7 @@ def _timed(project: Project, run: RunInfo, ledger: Mapping[str, Any]) -> list[Ti
     asked = project.run(str(run.input("questions"))).extra
     cost = asked.get("cost", {})
     answers = asked["questions"] * (1 + cost.get("overlap", 0.0) + cost.get("gold", 0.0))
-    forecast_s = asked.get("human_seconds_planned", math.nan) / answers
+    forecast_s = round(asked.get("human_seconds_planned", math.nan) / answers, 6)  # shares in and out: 3 s stay 3 s
     return [
         Timed(
             round=run.folder.name,

@@ -51,11 +51,7 @@ def summary(
         options.say(f"left out: {text}")
     for key, reason in breaks.items():
         options.say(f"{key}: a new track begins: {reason}")
-    buffer = io.StringIO()
-    table = csv.DictWriter(buffer, COLUMNS)
-    table.writeheader()
-    table.writerows(made)
-    write_atomic(folder / TABLE, buffer.getvalue().encode())
+    _write_table(folder / TABLE, made)
     frames = sum(len(run.frames) for run in runs)
     whole = [row for row in made if "before" in row or "after" in row]
     measure = "known" if any(row["confidence"] is None for row in whole) else "confidence"
@@ -76,6 +72,14 @@ def summary(
         "label_next": label_next(tracks, known, labelled, reach, NEXT),
         "out": str(folder),
     }
+
+
+def _write_table(path: Path, made: Sequence[dict[str, Any]]) -> None:
+    buffer = io.StringIO()
+    table = csv.DictWriter(buffer, COLUMNS)
+    table.writeheader()
+    table.writerows(made)
+    write_atomic(path, buffer.getvalue().encode())
 
 
 def _tracks(keys: Sequence[str], breaks: Collection[str]) -> list[list[str]]:

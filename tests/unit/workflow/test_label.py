@@ -18,7 +18,7 @@ from frugalseg.data.batches import PartialLabelFolder
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.toycity import write_dataset
 from frugalseg.workflow.label import cells_by_key, label, label_nothing
-from frugalseg.workflow.project import ANSWERS, LEDGER, PARTIAL, QUESTIONS, Project, init_project
+from frugalseg.workflow.project import ANSWERS, LEDGER, MODEL, PARTIAL, QUESTIONS, Project, init_project
 from frugalseg.workflow.stage import Options, run_stage
 
 SIZE_HW = (32, 48)
@@ -115,6 +115,17 @@ def test_a_round_without_a_question_labels_nothing_and_costs_nothing(project: Pr
     assert label_nothing(project, Options(quiet=True)).done_before
 
 
+def model_of(project: Project) -> Path:
+    """Return the model folder of a stage that learned nothing."""
+
+    def work(folder: Path) -> dict[str, int]:
+        (folder / MODEL).mkdir()
+        (folder / MODEL / "model.json").write_text("{}")
+        return {}
+
+    return run_stage(project, "import", {}, {}, work, Options(quiet=True)).where / MODEL
+
+
 def ask_images(project: Project, keys: list[str], earlier: Path | None = None) -> Path:
     """Make a round that asks for whole images, and return its folder."""
 
@@ -122,7 +133,7 @@ def ask_images(project: Project, keys: list[str], earlier: Path | None = None) -
         write_records(folder / QUESTIONS, [Query(f"i-{key}", key, QueryKind.IMAGE, "test", 0.0) for key in keys], Query)
         return {"questions": len(keys)}
 
-    inputs = {"earlier": earlier} if earlier else {}
+    inputs = {"model": model_of(project)} | ({"earlier": earlier} if earlier else {})
     return run_stage(project, "select-images", inputs, {"keys": keys}, ask, Options(quiet=True)).where
 
 
@@ -148,7 +159,8 @@ def test_points_that_are_asked_after_a_whole_image_stand_over_it(project: Projec
         write_records(folder / QUESTIONS, [Query("p", key, QueryKind.POINT, "test", 0.0, Point(3, 4))], Query)
         return {"questions": 1}
 
-    points = run_stage(project, "select-points", {"earlier": images.where}, {}, ask, Options(quiet=True)).where
+    inputs = {"model": model_of(project), "earlier": images.where}
+    points = run_stage(project, "select-points", inputs, {}, ask, Options(quiet=True)).where
     frame = project.manifest("target").by_key[key]
     _, provenance_HW = PartialLabelFolder(
         label(project, True, points, Options(overrides=("ambiguous_rate=0",), quiet=True)).where / PARTIAL

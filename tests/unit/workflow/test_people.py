@@ -21,9 +21,10 @@ from frugalseg.core.records import Answer, Point, Provenance, Query, QueryKind
 from frugalseg.core.table import read_records, write_records
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.toycity import write_dataset
+from frugalseg.evaluation.surprise import Guess
 from frugalseg.workflow.drawing import draw_selection
-from frugalseg.workflow.people import GUESSES, Guess, export, open_store, prepare, waiting
-from frugalseg.workflow.project import QUESTIONS, SHOWN, Project, init_project
+from frugalseg.workflow.people import export, open_store, prepare, waiting
+from frugalseg.workflow.project import GUESSES, QUESTIONS, SHOWN, Project, init_project
 from frugalseg.workflow.stage import Options
 
 QUIET = Options(quiet=True)

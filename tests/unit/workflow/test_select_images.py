@@ -166,11 +166,11 @@ def test_what_it_found_says_how_many_anchors_there_are(untrained: Make) -> None:
 def test_in_a_later_round_ranks_are_those_of_the_frames_that_could_be_asked(untrained: Make) -> None:
     project = untrained(frames=6)
     answer(project, select(project, "entropy_images", "2images", None, QUIET))
-    second = select(project, "entropy_images", "2images", None, QUIET)
+    second = select(project, "entropy_images", "3images", None, QUIET)
     table = list(read_records(second.where / IMAGES, RankedImage))
     assert sum(row.asked for row in table) == 2 and not any(row.asked and row.chosen for row in table)
     shown = image_exhibits(project, project.list())
-    assert shown.chosen is not None and [one.rank for one in shown.chosen.chosen] == [1, 2]
+    assert shown.chosen is not None and [one.rank for one in shown.chosen.chosen] == [1, 2, 3]
     assert "These are the highest scores of those not labelled before." in chosen_words(shown.chosen)
 
 
