@@ -4,7 +4,7 @@ import dataclasses
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,17 +45,18 @@ def groups(runs: Iterable[Run]) -> dict[tuple[str, int], list[Run]]:
     return dict(found)
 
 
-def reference(runs: Iterable[Run], name: str) -> float:
-    """Return the mean mIoU of a floor or ceiling over seeds."""
-    return statistics.fmean(run.miou for run in runs if run.selector == name)
+def reference(runs: Iterable[Run], name: str, seeds: Collection[int] | None = None) -> float:
+    """Return the mean mIoU of a floor or ceiling over seeds: all, or those of a row that has not all."""
+    return statistics.fmean(run.miou for run in runs if run.selector == name and (seeds is None or run.seed in seeds))
 
 
 def summary(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Return a row for each selector and number of points: scores, costs, gains over the control, evidence."""
     control = Control(run for run in runs if run.selector == CONTROL)
-    source, start, full = (reference(runs, name) for name in (SOURCE, START, EVERYTHING))
     rows = []
     for (selector, points), group in groups(runs).items():
+        seeds = {run.seed for run in group}
+        source, start, full = (reference(runs, name, seeds) for name in (SOURCE, START, EVERYTHING))
         miou = statistics.fmean(run.miou for run in group)
         row = {
             "selector": selector,
@@ -110,7 +111,8 @@ def tables(runs: Sequence[Run], true: dict[str, float], where: str, start: str) 
         f"is {start} after source_only; all retrainings of a seed differ in their labels only.",
         f"*Δ*: mIoU points over {CONTROL}, its mean over draws in the same seed, at the same number of clicks and at",
         "the same seconds (the control's curve over budgets, straight in log minutes). [95 % t interval over seed-and-",
-        "draw pairs], ⟨over the seeds' means⟩. *Way*: share of the way from start (from source only) to all labels.",
+        "draw pairs], ⟨over the seeds' means⟩. *Way*: share of the way from start (from source only) to all",
+        "labels, of the same seeds.",
         "",
         *score_table(runs, rows),
         "",
