@@ -46,8 +46,8 @@ def test_every_stage_left_a_folder_and_nothing_half_done(project):
     stages = [name.split("-", 1)[1].rsplit("-", 1)[0] for name in names(project)]
     assert stages == [
         *("check-source", "adapt-source_only", "evaluate", "adapt-cbst", "evaluate"),
-        *("select-entropy_patches", "label", "retrain-point_da", "evaluate"),
-        *("select-random_patches", "label", "retrain-point_da", "evaluate", "report"),
+        *("select-expected_gain", "label", "retrain-point_da", "evaluate"),
+        *("select-random_points", "label", "retrain-point_da", "evaluate", "report"),
     ]
 
 

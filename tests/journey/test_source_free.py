@@ -54,7 +54,7 @@ def test_the_whole_loop_runs_without_source_data(root: Path, capsys: pytest.Capt
     assert {"source_only", "retrained", "report"} <= set(result) and "adapted" not in result
     stages = sorted(path.name for path in (root / "new" / "runs").iterdir() if not path.name.startswith("."))
     assert [name.split("-", 1)[1].rsplit("-", 1)[0] for name in stages] == [
-        *("import-model", "evaluate", "select-entropy_patches", "label", "retrain-point_da", "evaluate", "report")
+        *("import-model", "evaluate", "select-expected_gain", "label", "retrain-point_da", "evaluate", "report")
     ]
     log = next((root / "new" / "runs").glob("*-retrain-point_da-*/log.jsonl")).read_text()
     assert '"human"' in log and '"source":' not in log

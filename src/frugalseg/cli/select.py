@@ -19,7 +19,7 @@ from frugalseg.cli.options import (
 from frugalseg.cli.output import logs_on_stderr, show_stage
 
 EXAMPLES = (
-    "frugalseg select city --strategy entropy_patches --budget 50points/image",
+    "frugalseg select city --strategy expected_gain --budget 50points/image",
     "frugalseg select city --budget 2h --dry-run",
     "frugalseg select city --strategy multi_anchor --budget 5%images",
 )

@@ -56,7 +56,7 @@ class ProjectSettings(Config):
     )
     channels: int = Field(3, ge=1, description="bands of the images")
     adapt_method: str = Field("cbst", description="method of `adapt`")
-    strategy: str = Field("entropy_patches", description="strategy of `select`")
+    strategy: str = Field("expected_gain", description="strategy of `select`")
     budget: str = Field("50points/image", description="what people are asked in a round")
     retrain_method: str = Field("point_da", description="method of `retrain`")
     control: bool = Field(

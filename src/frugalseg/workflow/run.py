@@ -15,8 +15,9 @@ from frugalseg.workflow.stage import Options, StageResult
 from frugalseg.workflow.start import import_model
 from frugalseg.workflow.train import adapt, retrain
 
-CONTROL = "random_patches"  # the paper's control: as many points in randomly chosen cells
+POINT_CONTROL = "random_points"  # as many points, uniform over the pixels: the strongest of random choices
 IMAGE_CONTROL = "random_images"  # that of whole images
+OWN_CONTROLS = {"entropy_patches": "random_patches"}  # the paper's: as many points in randomly chosen cells
 
 
 def run(project: Project, simulate: bool, options: Options, rounds: int | None = None) -> dict[str, Any]:
@@ -39,13 +40,17 @@ def run(project: Project, simulate: bool, options: Options, rounds: int | None =
     if project.has("source") and settings.adapt_method != "source_only":
         start = adapt(project, settings.adapt_method, start.where, plan)
         _score(project, "adapted", start, found, plan)
-    control = IMAGE_CONTROL if settings.strategy in IMAGE_SELECTORS else CONTROL
-    series = {"retrained": settings.strategy} | ({"control": control} if settings.control else {})
+    series = {"retrained": settings.strategy} | ({"control": _control(settings.strategy)} if settings.control else {})
     for name, strategy in series.items():
         if not _run_rounds(project, name, strategy, count, start, simulate, found, plan):
             break
     found["report"] = str(report_stage(project, plan).where / "report.html")
     return found
+
+
+def _control(strategy: str) -> str:
+    """Return the random choice that a strategy has to beat."""
+    return IMAGE_CONTROL if strategy in IMAGE_SELECTORS else OWN_CONTROLS.get(strategy, POINT_CONTROL)
 
 
 def _run_rounds(

@@ -98,7 +98,7 @@ def test_init_again_changes_only_what_is_given(project: Path, said) -> None:
 def test_init_dry_run_checks_and_writes_nothing(world: Path, said, capsys) -> None:
     found = said("init", "city", "--target", "folder:street", "--dry-run")
     assert found["dry_run"] is True
-    assert found["settings"]["strategy"] == "entropy_patches"
+    assert found["settings"]["strategy"] == "expected_gain"
     assert run(["init", "city", "--target", "folder:street", "--strategy", "entropy_patchs", "--dry-run"]) == 2
     assert "Did you mean 'entropy_patches'?" in capsys.readouterr().err
     assert not (world / "city").exists()
