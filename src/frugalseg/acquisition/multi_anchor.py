@@ -11,7 +11,7 @@ keep the choices from each other, and diverse_images is multi_anchor with both.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from frugalseg.core.chance import key_hash, seed_for
 from frugalseg.core.config import Config
 from frugalseg.core.errors import DataError
 
+Choice = Literal["furthest", "cover"]
 PAIRED = 1000  # images among which the spread of distances is measured
 LIMITS = (1.0, 0.5, 0.25, 0.125, 0.0)  # shares of the wanted spacing that are tried in turn
 
@@ -30,6 +31,14 @@ LIMITS = (1.0, 0.5, 0.25, 0.125, 0.0)  # shares of the wanted spacing that are t
 def _gap(default: int) -> Any:
     meaning = "chosen frames of one drive have so many frames between them; 0 = may be neighbours"
     return Field(default, ge=0, description=meaning)
+
+
+def _choice(default: str) -> Any:
+    meaning = (
+        "furthest: the images furthest from the source's anchors; cover: those that bring all images nearest to an "
+        "anchor or a labelled image"
+    )
+    return Field(default, description=meaning)
 
 
 def _apart(default: float) -> Any:
@@ -56,6 +65,7 @@ class MultiAnchorConfig(Config):
         ge=0,
         description="weight of the distance to the target's own anchors; 0 = the source's only, 1 = both alike",
     )
+    choice: Choice = _choice("furthest")
     gap_frames: int = _gap(0)
     apart: float = _apart(0.0)
 
@@ -65,8 +75,8 @@ class DiverseImagesConfig(MultiAnchorConfig):
 
     strategy: ClassVar[str] = "diverse_images"
 
+    choice: Choice = _choice("cover")
     gap_frames: int = _gap(10)
-    apart: float = _apart(0.05)
 
 
 class MultiAnchor:
@@ -96,7 +106,9 @@ class MultiAnchor:
             own_N, _ = nearest(target, self._fit(target, seed_for(seed, "target")))
             score_N = score_N + self.config.target_weight * finite(own_N)
         order = by_score(views, score_N)
-        if self.config.gap_frames or self.config.apart:
+        if self.config.choice == "cover":
+            order = covering(views, order, total, target, score_N, self.config.gap_frames)
+        elif self.config.gap_frames or self.config.apart:
             order = spaced(views, order, total, target, self.config.gap_frames, self.config.apart)
         return Opinion(score_N, order, anchor_N, anchors, target, source)
 
@@ -143,12 +155,55 @@ def spaced(
     return found
 
 
+def covering(
+    views: Sequence[ImageView],
+    order: Sequence[int],
+    total: int,
+    images: ImageVectors,
+    score_N: NDArray[np.float64],
+    gap_frames: int,
+) -> list[int]:
+    """Return `total` images of `order` that bring all images nearest to an anchor or to a labelled image.
+
+    Greedy facility location: what an image costs is its distance to the nearest anchor (its score) or labelled image,
+    and the image is next that lowers the sum of costs most; of equals the first in `order`. Greedy choices come within
+    1 - 1/e of the best sum that so many images reach (Nemhauser, Wolsey & Fisher, 1978). The sum is over at most PAIRED
+    images. `gap_frames` as in `spaced`.
+    """
+    crowd, hashed = _Crowd(views, images), _some(images)
+    judges = images.where(np.isin(np.arange(len(images)), hashed))
+    cost_M = score_N[np.sort(hashed)]
+    apart_MN = np.nan_to_num(distances(judges, as_anchors(images)), posinf=np.inf).astype(np.float32)
+    for number, view in enumerate(views):
+        if view.asked:
+            crowd.join(number)
+            cost_M = np.minimum(cost_M, apart_MN[:, number])
+    found, waiting = list[int](), np.array(order, np.int64)
+    for share in LIMITS:
+        free = waiting
+        while len(found) < total:
+            free = free[[not crowd.near(number, share * gap_frames, 0.0) for number in free]]
+            if not len(free):
+                break
+            saved_N = np.maximum(cost_M[:, None] - apart_MN[:, free], 0).sum(axis=0)
+            best = int(free[saved_N.argmax()])
+            found.append(best)
+            crowd.join(best)
+            cost_M = np.minimum(cost_M, apart_MN[:, best])
+        waiting = waiting[~np.isin(waiting, found)]
+    return found
+
+
+def _some(images: ImageVectors) -> list[int]:
+    """Return the places of at most PAIRED images, whatever their order."""
+    return sorted(range(len(images)), key=lambda number: key_hash(images.keys[number]))[:PAIRED]
+
+
 def pair_limit(images: ImageVectors, share: float) -> float:
     """Return the distance that a share of all pairs of images stays below; of at most PAIRED images."""
     if not share:
         return 0.0
-    hashed = sorted(range(len(images)), key=lambda number: key_hash(images.keys[number]))[:PAIRED]
-    some = images.where(np.isin(np.arange(len(images)), hashed))
+    some = images.where(np.isin(np.arange(len(images)), _some(images)))
     apart_NN = distances(some, as_anchors(some))
     pairs = apart_NN[np.triu_indices(len(some), 1)]
     pairs = pairs[np.isfinite(pairs)]

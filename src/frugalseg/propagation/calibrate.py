@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.chance import generator
-from frugalseg.propagation.chain import Anchor, Reached
+from frugalseg.propagation.chain import Reached
 from frugalseg.propagation.confidence import Examples, pixel_features
 from frugalseg.propagation.fuse import fuse
 from frugalseg.propagation.motion import Picture
@@ -66,7 +66,7 @@ def _from_other(
     if not places:
         return None
     other = min(places, key=lambda place: abs(place - number))
-    return _carried(pictures, Anchor(pictures[other], labels[other]), other, number, spreader)
+    return spreader.bring(pictures, labels[other], other, number)
 
 
 def _there_and_back(
@@ -80,14 +80,7 @@ def _there_and_back(
 ) -> Reached:
     """Return the frame's own label after `length` steps away and back."""
     away = number + side * length
-    there = _carried(pictures, Anchor(pictures[number], label_HW), number, away, spreader)
+    there = spreader.bring(pictures, label_HW, number, away)
     carried_HW = fuse([there.warp()], classes).label_HW
-    back = _carried(pictures, Anchor(pictures[away], carried_HW), away, number, spreader)
+    back = spreader.bring(pictures, carried_HW, away, number)
     return replace(back, steps=2 * length)
-
-
-def _carried(pictures: Sequence[Picture], anchor: Anchor, start: int, end: int, spreader: Spreader) -> Reached:
-    chain, side = spreader.walk(anchor), 1 if end > start else -1
-    for place in range(start + side, end + side, side):
-        chain.advance(pictures[place])
-    return chain.here

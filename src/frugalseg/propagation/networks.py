@@ -33,7 +33,14 @@ class RefineConfig(Config):
     crop_px: int = Field(160, ge=16, description="height and width of a crop")
     lr: float = Field(2e-3, gt=0, description="AdamW's rate at the start; it falls to 0 along a half cosine")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW's")
-    cycles: int = Field(4, ge=1, description="cycles drawn for each labelled frame")
+    cycles: int = Field(4, ge=1, description="cycles, or labels from elsewhere, drawn for each labelled frame")
+    pairs: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of a labelled frame's drafts that other labelled frames' labels give, where some are within "
+        "reach; the others are cycles. 0 = cycles alone, as the paper",
+    )
     seed: int = Field(0, ge=0, description="of lengths, sides, crops and first weights")
 
 

@@ -1,10 +1,14 @@
 """Warp-refine: the refinement network Ω of Warp-Refine Propagation (Ganeshan et al., ICCV 2021), equation 8.
 
 Not in the text and in no public code: Ω's width, loss and schedule. The paper's pix2pix-like Ω reads OCR features of
-its g; with hundreds of labelled frames ours is a small U-Net that starts as the identity: its logits are a constant
-times the one-hot draft plus a residual whose last layer is zero. Besides the draft it sees the frame, g's two best
-classes, the photometric error, M, the distance to the draft's nearest edge and how far the label was carried. Cross
-entropy, no discriminator: an adversary invents plausible objects. IGNORE is a class, as in the paper.
+its g; with hundreds of labelled frames ours is a small U-Net that starts as the identity. Of each pixel it says how far
+to believe the draft, what motion alone gave, and g, whichever classes these name, and adds a residual of each class:
+
+    logits = 5 ((1 + a) draft + b carried + c guess) + r
+
+with a, b, c and r from a last layer that starts at zero. It sees these three, the frame, the photometric error, M, the
+distance to the draft's nearest edge and how far the label was carried. Cross entropy, no discriminator: an adversary
+invents plausible objects. IGNORE is a class, as in the paper.
 
 Axis legend: N drafts, C classes, F features, H x W pixels.
 """
@@ -27,21 +31,26 @@ from frugalseg.propagation.warp import edge_distance
 IDENTITY_LOGIT = 5.0  # of the draft's class at the start: 93 % for 11 classes
 ERROR_UNIT, EDGE_REACH_PX, K_UNIT = 50.0, 32.0, 10.0  # which bring the extra inputs to about 0–1
 STRIDE = 8  # of the deepest layer
+GATES = 3  # how much draft, warp and guess are believed
 
 
 def feature_count(classes: int) -> int:
     """Return F."""
-    return (classes + 1) + classes + 3 + 4
+    return 2 * (classes + 1) + classes + 3 + 4
 
 
 def features(draft: Draft, classes: int) -> NDArray[np.float32]:
-    """Return what Ω sees of a draft, F x H x W; the first C + 1 are the one-hot draft."""
-    one_hot_CHW = np.arange(classes + 1)[:, None, None] == np.minimum(draft.label_HW, classes)[None]
+    """Return what Ω sees of a draft, F x H x W; the first C + 1 are the one-hot draft, the next what motion gave."""
+    one_hot_CHW, carried_CHW = (
+        np.arange(classes + 1)[:, None, None] == np.minimum(label_HW, classes)[None]
+        for label_HW in (draft.label_HW, draft.warped_HW)
+    )
     error_HW = np.where(np.isfinite(draft.error_HW), draft.error_HW / ERROR_UNIT, 2.0).clip(0, 2)
     edge_HW = np.minimum(edge_distance(draft.label_HW), EDGE_REACH_PX) / EDGE_REACH_PX
     extra = np.stack([error_HW, draft.trusted_HW, edge_HW, np.full_like(edge_HW, draft.k / K_UNIT)])
     image_CHW = draft.picture.rgb_HWC.transpose(2, 0, 1).astype(np.float32) / 255
-    return np.concatenate([one_hot_CHW, draft.guess.shares(classes), image_CHW, extra]).astype(np.float32)
+    guess_CHW = draft.guess.shares(classes)
+    return np.concatenate([one_hot_CHW, carried_CHW, guess_CHW, image_CHW, extra]).astype(np.float32)
 
 
 class Refiner(nn.Module):
@@ -59,7 +68,7 @@ class Refiner(nn.Module):
         self.up = nn.ModuleList(
             _block(deep + shallow, shallow) for deep, shallow in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.head = nn.Conv2d(widths[0], classes + 1, 1)
+        self.head = nn.Conv2d(widths[0], GATES + classes + 1, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias if self.head.bias is not None else torch.empty(0))
 
@@ -75,8 +84,13 @@ class Refiner(nn.Module):
             shallow = levels.pop()
             wider = functional.interpolate(deep, shallow.shape[-2:], mode="bilinear")
             deep = up(torch.cat([wider, shallow], dim=1))
-        residual = self.head(deep)[..., :height, :width]
-        logits: Tensor = IDENTITY_LOGIT * features_NFHW[:, : self.classes + 1] + residual
+        gates, residual = self.head(deep)[..., :height, :width].split((GATES, self.classes + 1), dim=1)
+        draft, carried, guess = features_NFHW[:, : 3 * self.classes + 2].split(
+            (self.classes + 1, self.classes + 1, self.classes), dim=1
+        )
+        guess = functional.pad(guess, (0, 0, 0, 0, 0, 1))  # it is never IGNORE
+        said = (1 + gates[:, :1]) * draft + gates[:, 1:2] * carried + gates[:, 2:] * guess
+        logits: Tensor = IDENTITY_LOGIT * said + residual
         return logits
 
     @torch.no_grad()

@@ -20,8 +20,8 @@ from frugalseg.core.config import Config
 from frugalseg.propagation.chain import Anchor, Chain, Reached
 from frugalseg.propagation.confidence import Confidence, pixel_features
 from frugalseg.propagation.flow import Flow, read_at
-from frugalseg.propagation.fuse import ERROR_SCALE, Warp, fuse
-from frugalseg.propagation.inpaint import GUESSED, REFINED, inpaint
+from frugalseg.propagation.fuse import ERROR_SCALE, Fused, Warp, fuse
+from frugalseg.propagation.inpaint import GUESSED, REFINED, Draft, inpaint
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
 from frugalseg.propagation.recurrent import Recurrent, Refines, Walk, carried_source
 from frugalseg.propagation.semantic import Semantic
@@ -178,6 +178,13 @@ class Spreader:
             anchor, tools.neighbours, tools.classes, config.extend, config.tau, tools.semantic, tools.refiner
         )
 
+    def bring(self, pictures: Sequence[Picture], label_HW: NDArray[np.uint8], start: int, end: int) -> Reached:
+        """Return the label of the frame at place `start` as it comes to the one at `end`, another place."""
+        walk, side = self.walk(Anchor(pictures[start], label_HW)), 1 if end > start else -1
+        for place in range(start + side, end + side, side):
+            walk.advance(pictures[place])
+        return walk.here
+
     def _advance(self, chain: Walk, picture: Picture) -> str:
         """Go on with a chain; return why it must not, if so."""
         before = chain.here.picture
@@ -220,10 +227,10 @@ class Spreader:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[Warp]]:
         """Return a frame's label, its origins, and the warps it was made from."""
         tools, config = self._tools, self._config
-        groups = [there.warps(tools.direct if config.quality else None) for there in reached]
+        groups = self._warps(reached)
         warps = [warp for group in groups for warp in group]
         guessed = config.recursion == "paper" and tools.semantic is not None  # out of view too there is a label
-        fused = fuse(warps, tools.classes, config.error_scale, config.extend or guessed)
+        fused = self._fused(warps, guessed)
         sides = [BEFORE if there is before else AFTER for there in reached]
         origins = [side for side, group in zip(sides, groups, strict=True) for _ in group]
         by_warp = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)
@@ -243,13 +250,27 @@ class Spreader:
         self, picture: Picture, label_HW: NDArray[np.uint8], origin_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return label and origins after inpainting, and after refinement where there is a network for it."""
-        assert self._tools.semantic is not None
-        error_HW = np.min([warp.seen_error_HW for warp in warps], axis=0)
-        draft = inpaint(picture, label_HW, error_HW, self._tools.semantic.guess(picture), self._config.tau, k)
+        draft = self._inpainted(picture, label_HW, warps, k)
         label_HW, source_HW = draft.label_HW, draft.source_HW
         if self._tools.refiner is not None:
             label_HW, source_HW = self._tools.refiner.refine(draft)
         return label_HW, _with_sources(origin_HW, source_HW)
+
+    def draft(self, picture: Picture, reached: Sequence[Reached]) -> Draft:
+        """Return a frame's label as a refinement network gets it; not with the paper's recursion, which has others."""
+        warps = [warp for group in self._warps(reached) for warp in group]
+        return self._inpainted(picture, self._fused(warps, False).label_HW, warps, nearest(reached))
+
+    def _warps(self, reached: Sequence[Reached]) -> list[tuple[Warp, ...]]:
+        return [there.warps(self._tools.direct if self._config.quality else None) for there in reached]
+
+    def _fused(self, warps: Sequence[Warp], everywhere: bool) -> Fused:
+        return fuse(warps, self._tools.classes, self._config.error_scale, self._config.extend or everywhere)
+
+    def _inpainted(self, picture: Picture, label_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int) -> Draft:
+        assert self._tools.semantic is not None
+        error_HW = np.min([warp.seen_error_HW for warp in warps], axis=0)
+        return inpaint(picture, label_HW, error_HW, self._tools.semantic.guess(picture), self._config.tau, k)
 
 
 def _with_sources(origin_HW: NDArray[np.uint8], source_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,12 +1,15 @@
 """Training of the refinement network Ω by cycles: section 3.4 of Warp-Refine Propagation.
 
 A labelled frame's label goes l frames away and back, by warp-inpaint both ways; Ω learns to turn what comes back into
-what was sent. l is drawn from 1 to 6. The weakness the paper leaves: each cycle ends by inpainting with g on a frame
-that g was trained on, so the noise is too small. Hence a frame's cycles use a g that never saw it.
+what was sent. l is drawn from 1 to 6. Two weaknesses the paper leaves. Each cycle ends by inpainting with g on a frame
+that g was trained on, so the noise is too small: here a frame's cycles use a g that never saw it. And where motion errs
+the same way there and back, the label comes back clean: a thin pole that flow takes for the wall behind it loses
+nothing. So where other labelled frames are within reach, Ω also learns from their labels as they come to the frame,
+from one side or both, which is what it will meet in use (`pairs`, ours).
 """
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,41 +22,46 @@ from frugalseg.core.errors import TrainingError
 from frugalseg.propagation.chain import Anchor
 from frugalseg.propagation.cycle_crops import Crops
 from frugalseg.propagation.inpaint import Draft, InpaintConfig, cycle
-from frugalseg.propagation.motion import Neighbours, Picture
+from frugalseg.propagation.motion import Picture
 from frugalseg.propagation.networks import RefineConfig
 from frugalseg.propagation.refine import Refiner
-from frugalseg.propagation.semantic import Semantic
+from frugalseg.propagation.spread import SpreadConfig, Spreader, Tools
+from frugalseg.propagation.warp import WINDOW_PX
 
 
-def make_cycles(
+def make_drafts(
     video: Sequence[Picture],
+    labels: Mapping[int, NDArray[np.uint8]],
     number: int,
-    label_HW: NDArray[np.uint8],
-    neighbours: Neighbours,
-    semantic: Semantic,
-    inpaint: InpaintConfig,
+    tools: Tools,
+    spread: SpreadConfig,
     config: RefineConfig,
     wanted: Collection[int],
 ) -> Iterator[tuple[int, Draft]]:
-    """Yield drafts of a labelled frame that came back, each with its cycle's number; none if it has no neighbour.
+    """Yield drafts of a labelled frame, each with its number; none if it has no neighbour.
 
     Args:
         video: Consecutive frames of one track.
-        number: The labelled frame's in `video`.
-        label_HW: Its class ids.
-        neighbours: Motion between neighbouring frames.
-        semantic: g; one that was not trained on the frame.
-        inpaint: How labels are carried.
-        config: How many cycles, how long.
-        wanted: Numbers of the cycles that are made; each is the same whichever others are.
+        labels: Class ids of its labelled frames, by number.
+        number: The labelled frame's.
+        tools: Motion, and g: one that was not trained on the frame.
+        spread: How labels are carried, and how far.
+        config: How many drafts, how long cycles are.
+        wanted: Numbers of the drafts that are made; each is the same whichever others are.
     """
-    anchor = Anchor(video[number], label_HW)
+    assert tools.semantic is not None
+    anchor, spreader = Anchor(video[number], labels[number]), Spreader(tools, spread)
+    inpaint = InpaintConfig(tau=spread.tau, window_px=WINDOW_PX, recursion=spread.recursion)
     rng = generator(config.seed, "cycles", anchor.picture.key)
     for count in range(config.cycles):
         length, side = int(rng.integers(1, config.longest_cycle + 1)), int(rng.choice([-1, 1]))
+        if count not in wanted:
+            continue
         away = _away(number, side, length, len(video)) or _away(number, -side, length, len(video))
-        if away and count in wanted:
-            yield count, cycle(anchor, [video[index] for index in away], neighbours, semantic, inpaint)
+        if others := _others(labels, number, spread, config, count, anchor.picture.key):
+            yield count, spreader.draft(anchor.picture, [spreader.bring(video, labels[n], n, number) for n in others])
+        elif away:
+            yield count, cycle(anchor, [video[index] for index in away], tools.neighbours, tools.semantic, inpaint)
 
 
 def train_refiner(crops: Crops, classes: int, config: RefineConfig) -> Refiner:
@@ -82,6 +90,19 @@ def train_refiner(crops: Crops, classes: int, config: RefineConfig) -> Refiner:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return refiner.eval()
+
+
+def _others(
+    labels: Collection[int], number: int, spread: SpreadConfig, config: RefineConfig, count: int, key: str
+) -> list[int]:
+    """Return the labelled frames, on one side or one on each, whose labels make a draft; none where a cycle does."""
+    rng = generator(config.seed, "pairs", key, count)
+    if spread.recursion == "paper" or rng.random() >= config.pairs:
+        return []
+    sides = [[n for n in labels if 0 < (n - number) * side <= spread.reach] for side in (-1, 1)]
+    found = [int(rng.choice(side)) for side in sides if side]
+    which = int(rng.integers(3))  # the first, the second, or both
+    return found if which == 2 else found[which : which + 1] or found[:1]
 
 
 def _away(number: int, side: int, length: int, frames: int) -> list[int]:

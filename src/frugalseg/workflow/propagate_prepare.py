@@ -13,13 +13,11 @@ from frugalseg.core.files import write_atomic
 from frugalseg.data.sequences import Run
 from frugalseg.propagation.calibrate import examples
 from frugalseg.propagation.confidence import Confidence, Examples
-from frugalseg.propagation.inpaint import InpaintConfig
 from frugalseg.propagation.motion import Neighbours, Picture
 from frugalseg.propagation.networks import REFINE, RefineConfig, is_stored
 from frugalseg.propagation.recurrent import Refines
 from frugalseg.propagation.semantic import Semantic
 from frugalseg.propagation.spread import Shot, SpreadConfig, Tools, broken, scene_cut
-from frugalseg.propagation.warp import WINDOW_PX
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_files import shots
 from frugalseg.workflow.propagate_plan import ACCEPT, CONFIDENCE, REFINER, LabelSource, Plan
@@ -158,7 +156,7 @@ def learn_refiner(
     config: PropagateConfig,
     semantic_for: Callable[[str], Semantic],
 ) -> None:
-    """Train the refinement network on cycles of labelled frames and write it.
+    """Train the refinement network on cycles of labelled frames and on labels that come from others, and write it.
 
     Args:
         where: The folder it goes to; what is learned from waits beside it.
@@ -166,28 +164,27 @@ def learn_refiner(
         source: Their labels.
         tools: What labels are made with.
         config: How.
-        semantic_for: The network that guesses in the cycles of the frame with this key.
+        semantic_for: The network that guesses on the frame with this key, and in its cycles.
 
     Raises:
         TrainingError: no labelled frame has a neighbour.
     """
     from frugalseg.propagation.cycle_crops import Crops
     from frugalseg.propagation.refine import save_refiner
-    from frugalseg.propagation.train_refine import make_cycles, train_refiner
+    from frugalseg.propagation.train_refine import make_drafts, train_refiner
 
-    refine = config.part(RefineConfig)
-    inpaint = InpaintConfig(tau=config.tau, window_px=WINDOW_PX, recursion=config.recursion)  # as labels are spread
+    refine, spread = config.part(RefineConfig), config.part(SpreadConfig)
+    reach = max(refine.longest_cycle, config.reach if refine.pairs else 0)
     with Crops(where.parent, len(places), refine) as crops:
         for number, place in enumerate(places):
             wanted = crops.wanted(number)
-            shown = window(place, source, refine.longest_cycle, tools.neighbours, config.cut_share) if wanted else None
+            shown = window(place, source, reach, tools.neighbours, config.cut_share) if wanted else None
             if shown is None:
                 continue
             pictures, labels, own = shown
-            semantic = semantic_for(pictures[own].key)
-            drafts = make_cycles(pictures, own, labels[own], tools.neighbours, semantic, inpaint, refine, wanted)
-            for cycle, draft in drafts:
-                crops.add(number, cycle, draft, labels[own])
+            unseen = replace(tools, semantic=semantic_for(pictures[own].key), refiner=None)
+            for count, draft in make_drafts(pictures, labels, own, unseen, spread, refine, wanted):
+                crops.add(number, count, draft, labels[own])
         save_refiner(where, train_refiner(crops, tools.classes, refine))
 
 

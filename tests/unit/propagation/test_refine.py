@@ -17,6 +17,7 @@ from frugalseg.propagation.motion import Neighbours, Picture
 from frugalseg.propagation.networks import RefineConfig
 from frugalseg.propagation.refine import (
     ERROR_UNIT,
+    GATES,
     Refiner,
     feature_count,
     features,
@@ -24,7 +25,8 @@ from frugalseg.propagation.refine import (
     save_refiner,
 )
 from frugalseg.propagation.semantic import Guess
-from frugalseg.propagation.train_refine import make_cycles, train_refiner
+from frugalseg.propagation.spread import SpreadConfig, Spreader, Tools
+from frugalseg.propagation.train_refine import make_drafts, train_refiner
 
 CLASSES = 4
 
@@ -49,16 +51,18 @@ def draft(noise):
     error = rng.uniform(0, 90, (48, 64)).astype(np.float32)
     error[0] = np.inf
     source = np.where(label == IGNORE, NOWHERE, WARPED).astype(np.uint8)
+    carried = np.roll(label, 1, axis=1)
     return Draft(
-        noise(1), label, label, error, error < 30, source, Guess(first, (first + 1) % CLASSES, margin, margin), 3
+        noise(1), label, carried, error, error < 30, source, Guess(first, (first + 1) % CLASSES, margin, margin), 3
     )
 
 
 def test_features_by_hand(draft) -> None:
     seen = features(draft, CLASSES)
     assert seen.shape == (feature_count(CLASSES), 48, 64) and seen.dtype == np.float32 and np.isfinite(seen).all()
-    one_hot, shares, image, (error, trusted, edge, k) = np.split(seen, [5, 9, 12])
-    assert (one_hot.argmax(axis=0) == np.minimum(draft.label_HW, CLASSES)).all() and (one_hot.sum(axis=0) == 1).all()
+    one_hot, carried, shares, image, (error, trusted, edge, k) = np.split(seen, [5, 10, 14, 17])
+    for part, label in ((one_hot, draft.label_HW), (carried, draft.warped_HW)):
+        assert (part.argmax(axis=0) == np.minimum(label, CLASSES)).all() and (part.sum(axis=0) == 1).all()
     assert shares.sum(axis=0) == pytest.approx(np.ones((48, 64)))
     assert (image * 255).round().transpose(1, 2, 0).astype(np.uint8).tolist() == draft.picture.rgb_HWC.tolist()
     assert (error[0] == 2).all() and error[9, 9] == pytest.approx(min(2, draft.error_HW[9, 9] / ERROR_UNIT))
@@ -71,14 +75,24 @@ def test_untrained_it_is_the_identity_and_says_where_labels_come_from(draft) -> 
     assert (label == draft.label_HW).all() and (source == draft.source_HW).all()
 
 
+def test_it_can_turn_to_what_motion_or_the_network_said_whatever_class_that_is(draft) -> None:
+    refiner = Refiner(CLASSES, 8)
+    for gate, other in ((1, draft.warped_HW), (2, draft.guess.first_HW)):
+        with torch.no_grad():
+            refiner.head.bias.zero_()
+            refiner.head.bias[0], refiner.head.bias[gate] = -1, 1
+        named_HW = (draft.guess.margin_HW > 0) | (gate == 1)  # else two classes are equals
+        assert (refiner.refine(draft)[0] == other)[named_HW].all()
+
+
 def test_what_it_changes_is_marked_as_refined(draft) -> None:
     refiner = Refiner(CLASSES, 8)
     with torch.no_grad():
-        refiner.head.bias[2] += 100
+        refiner.head.bias[GATES + 2] += 100
     label, source = refiner.refine(draft)
     assert (label == 2).all() and (source == np.where(draft.label_HW == 2, WARPED, REFINED)).all()
     with torch.no_grad():
-        refiner.head.bias[CLASSES] += 200
+        refiner.head.bias[GATES + CLASSES] += 200
     label, source = refiner.refine(draft)
     assert (label == IGNORE).all() and (source == NOWHERE).all()
 
@@ -89,9 +103,13 @@ def test_any_size_goes_through(size_HW) -> None:
     assert Refiner(CLASSES, 8)(inputs).shape == (2, CLASSES + 1, *size_HW)
 
 
+def drafts(pictures, labels, number, config, net=None, wanted=range(99), **spread):
+    tools = Tools(Neighbours(Dis()), CLASSES, semantic=net or Constant())
+    return list(make_drafts(pictures, labels, number, tools, SpreadConfig(**spread), config, wanted))
+
+
 def cycles(pictures, number, label, config, net=None, wanted=range(99)):
-    net = net or Constant()
-    return list(make_cycles(pictures, number, label, Neighbours(Dis()), net, InpaintConfig(), config, wanted))
+    return drafts(pictures, {number: label}, number, config, net, wanted)
 
 
 def test_cycles_end_at_the_labelled_frame_and_their_lengths_are_within_reach(pictures, clip) -> None:
@@ -107,6 +125,39 @@ def test_a_cycle_is_the_same_whichever_others_are_made(pictures, clip) -> None:
     ((number, alone),) = cycles(pictures, 2, clip[2].label, config, wanted={2})
     assert number == 2 and alone.k == every[2].k and (alone.label_HW == every[2].label_HW).all()
     assert not cycles(pictures, 2, clip[2].label, config, wanted=())
+
+
+def test_where_others_are_labelled_their_labels_come_to_the_frame_as_in_use(pictures, clip) -> None:
+    labels, net = {number: clip[number].label for number in (0, 3, 5)}, Constant()
+    config, spread = RefineConfig(cycles=12, pairs=1), SpreadConfig(reach=3)
+    made = dict(drafts(pictures, labels, 3, config, net, reach=3))
+    assert len(made) == 12 and set(net.asked) == {clip[3].key}
+    spreader = Spreader(Tools(Neighbours(Dis()), CLASSES, semantic=net), spread)
+    sides = [spreader.bring(pictures, labels[number], number, 3) for number in (0, 5)]
+    expected = [spreader.draft(pictures[3], reached) for reached in (sides[:1], sides[1:], sides)]
+    found = [
+        next(
+            number for number, one in enumerate(expected) if (one.label_HW == draft.label_HW).all() and one.k == draft.k
+        )
+        for draft in made.values()
+    ]
+    assert set(found) == {0, 1, 2}
+    label_HW, *_ = spreader.label(pictures[3], sides, sides[0])
+    assert (label_HW == expected[2].label_HW).all(), "a draft is what is written where nothing mends it"
+
+
+def test_pairs_are_a_share_of_the_drafts_and_never_those_of_the_papers_recursion(pictures, clip) -> None:
+    labels, config = {number: clip[number].label for number in (2, 3)}, RefineConfig(cycles=16, longest_cycle=2)
+    alone = [draft.k for _, draft in cycles(pictures, 2, clip[2].label, config)]
+    half = [draft.k for _, draft in drafts(pictures, labels, 2, config)]
+    assert 4 <= half.count(1) <= 12, "the other labelled frame is one frame away; a cycle's way is at least 2"
+    assert [k for k in half if k > 1] == [k for k, other in zip(alone, half, strict=True) if other > 1]
+    for given in ({"recursion": "paper"}, {"reach": 1}):
+        far = labels if "recursion" in given else {2: clip[2].label, 4: clip[4].label}
+        assert [
+            draft.k for _, draft in drafts(pictures, far, 2, config.model_copy(update={"pairs": 1.0}), **given)
+        ] == alone
+    assert [draft.k for _, draft in drafts(pictures, labels, 2, config.model_copy(update={"pairs": 0.0}))] == alone
 
 
 def test_a_labelled_frame_at_the_videos_end_goes_the_other_way_and_a_lone_one_nowhere(pictures, clip) -> None:
@@ -211,7 +262,7 @@ def test_in_place_of_crops_whose_frame_had_no_neighbour_there_are_others(tmp_pat
 
 @pytest.fixture(scope="module")
 def trained(cycled, tmp_path_factory: pytest.TempPathFactory):
-    config = RefineConfig(cycles=2, channels=8, steps=60, batch_size=2, crop_px=64, lr=5e-3)
+    config = RefineConfig(cycles=2, channels=8, steps=150, batch_size=2, crop_px=64, lr=5e-3)
     return learn(tmp_path_factory.mktemp("crops"), cycled, config)
 
 

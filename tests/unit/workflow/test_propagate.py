@@ -230,13 +230,13 @@ def test_in_cycles_guesses_a_network_that_has_not_seen_the_frame(
 ) -> None:
     asked: dict[str, object] = {}
 
-    def cycles(pictures, number, label, neighbours, semantic, inpaint, config, wanted):
-        asked[pictures[number].key] = semantic
-        assert inpaint.window_px == 5 and inpaint.recursion == "paper"
-        return make_cycles(pictures, number, label, neighbours, semantic, inpaint, config, wanted)
+    def drafts(pictures, labels, number, tools, spread, config, wanted):
+        asked[pictures[number].key] = tools.semantic
+        assert spread.recursion == "paper" and tools.refiner is None
+        return make_drafts(pictures, labels, number, tools, spread, config, wanted)
 
-    make_cycles = train_refine.make_cycles
-    monkeypatch.setattr(train_refine, "make_cycles", cycles)
+    make_drafts = train_refine.make_drafts
+    monkeypatch.setattr(train_refine, "make_drafts", drafts)
     shutil.copytree(model, tmp_path / "other")
     table = tmp_path / "unseen.csv"
     keys = [key(drive, index) for drive in (0, 1) for index in LABELLED]
