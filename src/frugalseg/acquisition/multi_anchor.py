@@ -6,8 +6,9 @@ code and its successor take the furthest.)
 
 Differs: distances are averaged over the classes that image and anchor share, for absent classes are no zeros
 (`paper_zeros` for the letter). `target_weight` adds the distance to the nearest anchor of the target itself, as MADA's
-successor does. The furthest images are often neighbours of one drive that say the same thing; `gap_frames` and `apart`
-keep the choices from each other, and diverse_images is multi_anchor with both.
+successor does. The furthest images are often neighbours of one drive that say the same thing, or odd ones;
+`gap_frames` and `apart` keep the choices from each other, and `choice = "cover"` asks for those that stand for most
+others. diverse_images is multi_anchor with both.
 """
 
 from collections.abc import Sequence
@@ -107,7 +108,7 @@ class MultiAnchor:
             score_N = score_N + self.config.target_weight * finite(own_N)
         order = by_score(views, score_N)
         if self.config.choice == "cover":
-            order = covering(views, order, total, target, score_N, self.config.gap_frames)
+            order = covering(views, order, total, target, score_N, self.config.gap_frames, self.config.apart)
         elif self.config.gap_frames or self.config.apart:
             order = spaced(views, order, total, target, self.config.gap_frames, self.config.apart)
         return Opinion(score_N, order, anchor_N, anchors, target, source)
@@ -146,7 +147,7 @@ def spaced(
         for number in waiting:
             if len(found) == total:
                 return found
-            if crowd.near(number, share * gap_frames, share * limit):
+            if crowd.near(np.array([number]), share * gap_frames, share * limit)[0]:
                 passed.append(number)
             else:
                 found.append(number)
@@ -162,35 +163,34 @@ def covering(
     images: ImageVectors,
     score_N: NDArray[np.float64],
     gap_frames: int,
+    apart: float,
 ) -> list[int]:
-    """Return `total` images of `order` that bring all images nearest to an anchor or to a labelled image.
+    """Return the first `total` of the images that bring all images nearest to an anchor or to a labelled image.
 
     Greedy facility location: what an image costs is its distance to the nearest anchor (its score) or labelled image,
-    and the image is next that lowers the sum of costs most; of equals the first in `order`. Greedy choices come within
-    1 - 1/e of the best sum that so many images reach (Nemhauser, Wolsey & Fisher, 1978). The sum is over at most PAIRED
-    images. `gap_frames` as in `spaced`.
+    and the image is next that lowers the sum of costs most; of equals the first in `order`. Greedy choices save at
+    least 1 - 1/e of what as many images can save (Nemhauser, Wolsey & Fisher, 1978). The sum is over at most PAIRED
+    images. `gap_frames` and `apart` as in `spaced`; a longer list begins with a shorter one.
     """
-    crowd, hashed = _Crowd(views, images), _some(images)
-    judges = images.where(np.isin(np.arange(len(images)), hashed))
-    cost_M = score_N[np.sort(hashed)]
-    apart_MN = np.nan_to_num(distances(judges, as_anchors(images)), posinf=np.inf).astype(np.float32)
+    crowd, some = _Crowd(views, images), np.sort(_some(images))
+    apart_MN = distances(images.where(np.isin(np.arange(len(images)), some)), as_anchors(images)).astype(np.float32)
+    cost_M = score_N[some].astype(np.float32)
     for number, view in enumerate(views):
         if view.asked:
             crowd.join(number)
-            cost_M = np.minimum(cost_M, apart_MN[:, number])
-    found, waiting = list[int](), np.array(order, np.int64)
+            np.minimum(cost_M, apart_MN[:, number], out=cost_M)
+    limit, found, waiting = pair_limit(images, apart), list[int](), np.array(order, np.int64)
     for share in LIMITS:
-        free = waiting
         while len(found) < total:
-            free = free[[not crowd.near(number, share * gap_frames, 0.0) for number in free]]
-            if not len(free):
+            free_N = waiting[~crowd.near(waiting, share * gap_frames, share * limit)]
+            if not len(free_N):
                 break
-            saved_N = np.maximum(cost_M[:, None] - apart_MN[:, free], 0).sum(axis=0)
-            best = int(free[saved_N.argmax()])
+            saved_N = np.maximum(cost_M[:, None] - apart_MN[:, free_N], 0).sum(axis=0)
+            best = int(free_N[saved_N.argmax()])
             found.append(best)
             crowd.join(best)
-            cost_M = np.minimum(cost_M, apart_MN[:, best])
-        waiting = waiting[~np.isin(waiting, found)]
+            np.minimum(cost_M, apart_MN[:, best], out=cost_M)
+            waiting = waiting[waiting != best]
     return found
 
 
@@ -227,9 +227,10 @@ class _Crowd:
         other_N = self._drives_N != self._drives_N[number]
         self._between_N = np.minimum(self._between_N, np.where(other_N, np.inf, between_N))
 
-    def near(self, number: int, gap_frames: float, limit: float) -> bool:
-        """Return whether fewer frames lie between an image and a chosen one, or it is closer in features."""
-        return bool(self._between_N[number] < gap_frames or self._apart_N[number] < limit)
+    def near(self, numbers_M: NDArray[np.int64], gap_frames: float, limit: float) -> NDArray[np.bool_]:
+        """Tell of images whether fewer frames lie between one and a chosen one, or it is closer in features."""
+        near_M: NDArray[np.bool_] = (self._between_N[numbers_M] < gap_frames) | (self._apart_N[numbers_M] < limit)
+        return near_M
 
 
 def places(views: Sequence[ImageView]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

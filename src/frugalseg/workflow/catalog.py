@@ -241,7 +241,7 @@ SELECTORS = {
         "multi_anchor:MultiAnchor",
     ),
     "diverse_images": _selector(
-        "multi_anchor's frames that are no near-duplicates and no neighbours of one drive",
+        "whole frames that stand for most of what no anchor of the source is near, no neighbours of one drive",
         "ours, on MADA",
         "multi_anchor:MultiAnchor",
         config="multi_anchor:DiverseImagesConfig",

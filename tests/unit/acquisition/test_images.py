@@ -142,11 +142,44 @@ def test_absent_classes_as_zeros_is_an_option():
     assert opinion.source is not None and opinion.source.present_NC.all()  # the map is drawn of what was compared
 
 
-def test_diverse_images_is_multi_anchor_with_spacing():
+def test_diverse_images_is_multi_anchor_that_covers_with_spacing():
     views, source = line([9, 10, 9.5, 3, 1, 2, 7]), vectors([0, 1])
-    plain = DiverseImagesConfig(gap_frames=0, apart=0)
+    plain = DiverseImagesConfig(gap_frames=0, choice="furthest")
     assert keys(plain, views, 3, source) == keys(MultiAnchorConfig(), views, 3, source)
     assert keys(DiverseImagesConfig(), views, 3, source) != keys(plain, views, 3, source)
+
+
+def test_to_cover_is_to_bring_all_images_nearest_to_an_anchor_or_a_chosen_one():
+    config = DiverseImagesConfig(anchors=1, gap_frames=0)
+    views = line([4, 5, 6, 20, 50])  # the source at 0: costs 16, 25, 36, 400, 2500
+    assert keys(config, views, 1, vectors([0])) == [4]  # saves 2500
+    assert keys(config, views, 2, vectors([0])) == [3, 4]
+    # 5 saves 15 + 25 + 35, 4 saves 16 + 24 + 32, 6 saves 12 + 24 + 36
+    assert keys(config, views, 3, vectors([0])) == [1, 3, 4]
+    many = line([5, 5.1, 5.2, 4.9, 4.8, 5.05, 8])
+    assert keys(config, many, 1, vectors([0])) != [6] == keys(MultiAnchorConfig(anchors=1), many, 1, vectors([0]))
+    assert keys(config, line([4, 5, 6, 20, 50], asked={4}), 1, vectors([0])) == [3], "labelled before: nothing to save"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_choice_saves_most_as_tried_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    values, source = rng.normal(3, 4, 23), vectors([0.0, 2.0])
+    views = line(values.tolist(), asked={3, 7})
+    opinion = MultiAnchor(DiverseImagesConfig(anchors=2, gap_frames=0)).judge(views, 6, 0, source)
+
+    def cost(chosen):
+        return sum(min([s, *((values[i] - values[j]) ** 2 for j in chosen)]) for i, s in enumerate(opinion.score_N))
+
+    chosen = [3, 7]
+    for number in opinion.order[:6]:
+        free = [n for n in range(23) if n not in chosen]
+        assert cost([*chosen, number]) == pytest.approx(min(cost([*chosen, n]) for n in free))
+        chosen.append(number)
+    with_gap = DiverseImagesConfig(anchors=2, gap_frames=2)
+    few, more = (MultiAnchor(with_gap).judge(views, total, 0, source).order[:total] for total in (3, 9))
+    assert list(more[:3]) == list(few) and len(set(more)) == 9
+    assert all(abs(a - b) > 2 for a in few for b in (*few, 3, 7) if a != b)
 
 
 def test_without_source_vectors_it_refuses():
