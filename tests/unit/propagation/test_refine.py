@@ -262,7 +262,7 @@ def test_in_place_of_crops_whose_frame_had_no_neighbour_there_are_others(tmp_pat
 
 @pytest.fixture(scope="module")
 def trained(cycled, tmp_path_factory: pytest.TempPathFactory):
-    config = RefineConfig(cycles=2, channels=8, steps=150, batch_size=2, crop_px=64, lr=5e-3)
+    config = RefineConfig(cycles=2, channels=8, steps=300, batch_size=2, crop_px=64, lr=5e-3)
     return learn(tmp_path_factory.mktemp("crops"), cycled, config)
 
 
