@@ -33,9 +33,6 @@ class RefineConfig(Config):
     crop_px: int = Field(160, ge=16, description="height and width of a crop")
     lr: float = Field(2e-3, gt=0, description="AdamW's rate at the start; it falls to 0 along a half cosine")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW's")
-    crop_jitter: float = Field(
-        0.3, ge=0, lt=1, description="brightness, contrast and each colour of a crop: factor within 1 ± this"
-    )
     cycles: int = Field(4, ge=1, description="cycles, or labels from elsewhere, drawn for each labelled frame")
     pairs: float = Field(
         0.5,

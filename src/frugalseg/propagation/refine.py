@@ -1,15 +1,14 @@
 """Warp-refine: the refinement network Ω of Warp-Refine Propagation (Ganeshan et al., ICCV 2021), equation 8.
 
 Not in the text and in no public code: Ω's width, loss and schedule. The paper's pix2pix-like Ω reads OCR features of
-its g; with hundreds of labelled frames ours is a small U-Net that starts as motion alone, lest it fall below that where
-motion is good. Of each pixel it says how far to believe what motion gave (where it gave nothing: the draft), the draft,
-and g, whichever classes these name, and adds a residual of each class:
+its g; with hundreds of labelled frames ours is a small U-Net that starts as the identity. Of each pixel it says how far
+to believe the draft, what motion alone gave, and g, whichever classes these name, and adds a residual of each class:
 
-    logits = 5 ((1 + a) motion + b draft + c guess) + r
+    logits = 5 ((1 + a) draft + b carried + c guess) + r
 
 with a, b, c and r from a last layer that starts at zero. It sees these three, the frame, the photometric error, M, the
-distance to the nearest edge of what it starts from and how far the label was carried. Cross entropy, no discriminator:
-an adversary invents plausible objects. IGNORE is a class, as in the paper.
+distance to the draft's nearest edge and how far the label was carried. Cross entropy, no discriminator: an adversary
+invents plausible objects. IGNORE is a class, as in the paper.
 
 Axis legend: N drafts, C classes, F features, H x W pixels.
 """
@@ -24,15 +23,15 @@ from torch.nn import functional
 
 from frugalseg.core.classes import IGNORE
 from frugalseg.models.network import pad_to_multiple
-from frugalseg.propagation.inpaint import NOWHERE, REFINED, WARPED, Draft
+from frugalseg.propagation.inpaint import NOWHERE, REFINED, Draft
 from frugalseg.propagation.networks import REFINE
 from frugalseg.propagation.stored import load_network, save_network
 from frugalseg.propagation.warp import edge_distance
 
-START_LOGIT = 5.0  # of the class it starts from: 93 % for 11 classes
+IDENTITY_LOGIT = 5.0  # of the draft's class at the start: 93 % for 11 classes
 ERROR_UNIT, EDGE_REACH_PX, K_UNIT = 50.0, 32.0, 10.0  # which bring the extra inputs to about 0–1
 STRIDE = 8  # of the deepest layer
-GATES = 3  # how much motion, draft and guess are believed
+GATES = 3  # how much draft, warp and guess are believed
 
 
 def feature_count(classes: int) -> int:
@@ -40,29 +39,18 @@ def feature_count(classes: int) -> int:
     return 2 * (classes + 1) + classes + 3 + 4
 
 
-def start_of(draft: Draft) -> NDArray[np.uint8]:
-    """Return what an untrained Ω gives, H x W: motion's label, and the draft where it has none."""
-    return np.where(draft.warped_HW == IGNORE, draft.label_HW, draft.warped_HW)
-
-
-def image_planes(classes: int) -> slice:
-    """Return where the frame's three colours, 0 to 1, lie among the features."""
-    return slice(3 * classes + 2, 3 * classes + 5)
-
-
 def features(draft: Draft, classes: int) -> NDArray[np.float32]:
-    """Return what Ω sees of a draft, F x H x W; the first C + 1 are `start_of` it, one-hot, the next the draft."""
-    start_HW = start_of(draft)
-    start_CHW, draft_CHW = (
+    """Return what Ω sees of a draft, F x H x W; the first C + 1 are the one-hot draft, the next what motion gave."""
+    one_hot_CHW, carried_CHW = (
         np.arange(classes + 1)[:, None, None] == np.minimum(label_HW, classes)[None]
-        for label_HW in (start_HW, draft.label_HW)
+        for label_HW in (draft.label_HW, draft.warped_HW)
     )
     error_HW = np.where(np.isfinite(draft.error_HW), draft.error_HW / ERROR_UNIT, 2.0).clip(0, 2)
-    edge_HW = np.minimum(edge_distance(start_HW), EDGE_REACH_PX) / EDGE_REACH_PX
+    edge_HW = np.minimum(edge_distance(draft.label_HW), EDGE_REACH_PX) / EDGE_REACH_PX
     extra = np.stack([error_HW, draft.trusted_HW, edge_HW, np.full_like(edge_HW, draft.k / K_UNIT)])
     image_CHW = draft.picture.rgb_HWC.transpose(2, 0, 1).astype(np.float32) / 255
     guess_CHW = draft.guess.shares(classes)
-    return np.concatenate([start_CHW, draft_CHW, guess_CHW, image_CHW, extra]).astype(np.float32)
+    return np.concatenate([one_hot_CHW, carried_CHW, guess_CHW, image_CHW, extra]).astype(np.float32)
 
 
 class Refiner(nn.Module):
@@ -96,13 +84,13 @@ class Refiner(nn.Module):
             shallow = levels.pop()
             wider = functional.interpolate(deep, shallow.shape[-2:], mode="bilinear")
             deep = up(torch.cat([wider, shallow], dim=1))
-        parts = [GATES, self.classes + 1]
-        gates, residual = torch.split(self.head(deep)[..., :height, :width], parts, dim=1)
-        known = [self.classes + 1, self.classes + 1, self.classes]
-        start, draft, guess = torch.split(features_NFHW[:, : sum(known)], known, dim=1)
+        gates, residual = self.head(deep)[..., :height, :width].split((GATES, self.classes + 1), dim=1)
+        draft, carried, guess = features_NFHW[:, : 3 * self.classes + 2].split(
+            (self.classes + 1, self.classes + 1, self.classes), dim=1
+        )
         guess = functional.pad(guess, (0, 0, 0, 0, 0, 1))  # it is never IGNORE
-        said = (1 + gates[:, :1]) * start + gates[:, 1:2] * draft + gates[:, 2:] * guess
-        logits: Tensor = START_LOGIT * said + residual
+        said = (1 + gates[:, :1]) * draft + gates[:, 1:2] * carried + gates[:, 2:] * guess
+        logits: Tensor = IDENTITY_LOGIT * said + residual
         return logits
 
     @torch.no_grad()
@@ -112,8 +100,7 @@ class Refiner(nn.Module):
         inputs = torch.from_numpy(features(draft, self.classes))[None].to(self.head.weight.device)
         ids_HW = self(inputs)[0].argmax(dim=0).cpu().numpy().astype(np.uint8)
         ids_HW[ids_HW == self.classes] = IGNORE
-        elsewhere_HW = np.where(ids_HW == draft.warped_HW, WARPED, REFINED)
-        source_HW = np.where(ids_HW == draft.label_HW, draft.source_HW, elsewhere_HW).astype(np.uint8)
+        source_HW = np.where(ids_HW == draft.label_HW, draft.source_HW, REFINED).astype(np.uint8)
         source_HW[ids_HW == IGNORE] = NOWHERE
         return ids_HW, source_HW
 

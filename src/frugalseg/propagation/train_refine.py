@@ -24,7 +24,7 @@ from frugalseg.propagation.cycle_crops import Crops
 from frugalseg.propagation.inpaint import Draft, InpaintConfig, cycle
 from frugalseg.propagation.motion import Picture
 from frugalseg.propagation.networks import RefineConfig
-from frugalseg.propagation.refine import Refiner, image_planes
+from frugalseg.propagation.refine import Refiner
 from frugalseg.propagation.spread import SpreadConfig, Spreader, Tools
 from frugalseg.propagation.warp import WINDOW_PX
 
@@ -73,15 +73,13 @@ def train_refiner(crops: Crops, classes: int, config: RefineConfig) -> Refiner:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(config.seed, "refiner"))
         refiner = Refiner(classes, config.channels)
-    refiner = refiner.to(memory_format=torch.channels_last)  # a CPU step takes .8 of the time
+    refiner = refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a CPU step takes .8 of the time
     optimizer = torch.optim.AdamW(refiner.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     refiner.train()
     for step in range(config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.lr * (1 + math.cos(math.pi * step / config.steps)) / 2
-        seen, sent = crops.batch(step, classes)
-        recolour(seen[:, image_planes(classes)], config.crop_jitter, generator(config.seed, "jitter", step))
-        inputs, truth = torch.from_numpy(seen), torch.from_numpy(sent)
+        inputs, truth = (torch.from_numpy(part) for part in crops.batch(step, classes))
         truth = truth.long()
         truth[truth == IGNORE] = classes
         inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -94,15 +92,6 @@ def train_refiner(crops: Crops, classes: int, config: RefineConfig) -> Refiner:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return refiner.eval()
-
-
-def recolour(images_N3HW: NDArray[np.float32], jitter: float, rng: np.random.Generator) -> None:
-    """Change brightness, contrast and colours of images (0 to 1) in place: few labelled frames have few lights."""
-    for image_3HW in images_N3HW:
-        bright, contrast = rng.uniform(1 - jitter, 1 + jitter, 2)
-        gain_3 = bright * rng.uniform(1 - jitter / 2, 1 + jitter / 2, (3, 1, 1))
-        mean = float(image_3HW.mean())
-        image_3HW[:] = (((image_3HW - mean) * contrast + mean) * gain_3).clip(0, 1)
 
 
 def _others(
