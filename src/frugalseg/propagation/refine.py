@@ -84,10 +84,10 @@ class Refiner(nn.Module):
             shallow = levels.pop()
             wider = functional.interpolate(deep, shallow.shape[-2:], mode="bilinear")
             deep = up(torch.cat([wider, shallow], dim=1))
-        gates, residual = self.head(deep)[..., :height, :width].split((GATES, self.classes + 1), dim=1)
-        draft, carried, guess = features_NFHW[:, : 3 * self.classes + 2].split(
-            (self.classes + 1, self.classes + 1, self.classes), dim=1
-        )
+        parts = [GATES, self.classes + 1]
+        gates, residual = torch.split(self.head(deep)[..., :height, :width], parts, dim=1)
+        known = [self.classes + 1, self.classes + 1, self.classes]
+        draft, carried, guess = torch.split(features_NFHW[:, : sum(known)], known, dim=1)
         guess = functional.pad(guess, (0, 0, 0, 0, 0, 1))  # it is never IGNORE
         said = (1 + gates[:, :1]) * draft + gates[:, 1:2] * carried + gates[:, 2:] * guess
         logits: Tensor = IDENTITY_LOGIT * said + residual
