@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.classes import IGNORE
+from frugalseg.propagation.cuts import scene_cut
 from frugalseg.propagation.flow import Flow
 from frugalseg.propagation.motion import Neighbours, Picture
-from frugalseg.propagation.spread import AFTER, BEFORE, NOTHING, Break, Shot, SpreadConfig, broken, scene_cut
+from frugalseg.propagation.spread import AFTER, BEFORE, NOTHING, Break, Shot, SpreadConfig, broken
 from frugalseg.propagation.warp import WINDOW_PX
 
 Places = NDArray[np.float32]

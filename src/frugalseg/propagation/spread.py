@@ -19,19 +19,17 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import Config
 from frugalseg.propagation.chain import Anchor, Chain, Reached
 from frugalseg.propagation.confidence import Confidence, pixel_features
-from frugalseg.propagation.flow import Flow, read_at
+from frugalseg.propagation.cuts import scene_cut
 from frugalseg.propagation.fuse import ERROR_SCALE, Fused, Warp, fuse
 from frugalseg.propagation.inpaint import GUESSED, REFINED, Draft, inpaint
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
 from frugalseg.propagation.recurrent import Recurrent, Refines, Walk, carried_source
 from frugalseg.propagation.semantic import Semantic
-from frugalseg.propagation.warp import squared_distance, warp_picture
+from frugalseg.propagation.warp import warp_picture
 
 # Where a pixel's label comes from; values of origin maps.
 NOTHING, BEFORE, AFTER, EXTENDED, SEMANTIC, REFINEMENT, TRUTH = range(7)
 ORIGINS = ("nothing", "before", "after", "extended", "semantic", "refined", "truth")
-FIT = 30.0  # RGB distance below which a pixel of the frame before is found again
-THINNED = 4
 
 
 class SpreadConfig(Config):
@@ -282,26 +280,6 @@ def _with_sources(origin_HW: NDArray[np.uint8], source_HW: NDArray[np.uint8]) ->
 def nearest(reached: Sequence[Reached]) -> int:
     """Return how many frames away the nearest labelled frame is."""
     return min(there.steps for there in reached)
-
-
-def scene_cut(before: Picture, now: Picture, step: Flow, least_share: float) -> str:
-    """Return the reason why a track ends between two frames, or nothing if enough of one is found again."""
-    found = found_again(before, now, step)
-    if found >= least_share:
-        return ""
-    return f"a scene cut: only {100 * found:.0f} % of the frame is found again in the one before"
-
-
-def found_again(before: Picture, now: Picture, step: Flow) -> float:
-    """Return the share of a frame that the one before shows too, of what is in its view; 0 if nothing is.
-
-    Looked at on every fourth pixel each way.
-    """
-    part = slice(None, None, THINNED), slice(None, None, THINNED)
-    moved_HWC = read_at(before.rgb_HWC, np.ascontiguousarray(step.places_HW2[part]))
-    squares_HW = squared_distance(np.ascontiguousarray(now.rgb_HWC[part]), moved_HWC)
-    seen_HW = step.valid_HW[part]
-    return float((squares_HW[seen_HW] < FIT**2).mean()) if seen_HW.any() else 0.0
 
 
 def broken(last: Shot | None, shot: Shot) -> str:

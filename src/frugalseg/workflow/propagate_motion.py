@@ -13,10 +13,10 @@ from frugalseg.core.errors import DataError
 from frugalseg.core.records import Frame
 from frugalseg.data.pixels import read_frame
 from frugalseg.data.sequences import Run
+from frugalseg.propagation.cuts import scene_cut
 from frugalseg.propagation.dis import Dis, DisConfig
 from frugalseg.propagation.motion import Motion, Picture
 from frugalseg.propagation.networks import SDC, RaftConfig, SdcConfig, is_stored
-from frugalseg.propagation.spread import scene_cut
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.stage import Options
 

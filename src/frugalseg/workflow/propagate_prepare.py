@@ -13,11 +13,12 @@ from frugalseg.core.files import write_atomic
 from frugalseg.data.sequences import Run
 from frugalseg.propagation.calibrate import examples
 from frugalseg.propagation.confidence import Confidence, Examples
+from frugalseg.propagation.cuts import scene_cut
 from frugalseg.propagation.motion import Neighbours, Picture
 from frugalseg.propagation.networks import REFINE, RefineConfig, is_stored
 from frugalseg.propagation.recurrent import Refines
 from frugalseg.propagation.semantic import Semantic
-from frugalseg.propagation.spread import Shot, SpreadConfig, Tools, broken, scene_cut
+from frugalseg.propagation.spread import Shot, SpreadConfig, Tools, broken
 from frugalseg.workflow.propagate_config import PropagateConfig
 from frugalseg.workflow.propagate_files import shots
 from frugalseg.workflow.propagate_plan import ACCEPT, CONFIDENCE, REFINER, LabelSource, Plan
@@ -36,7 +37,7 @@ def labelled_places(runs: Sequence[Run], source: LabelSource) -> list[Place]:
 def window(place: Place, source: LabelSource, reach: int, neighbours: Neighbours, cut_share: float) -> Window | None:
     """Return the pictures around a labelled frame that lie on its track, the labels among them, and its place.
 
-    The track ends where it does for labels that are spread (`spread.broken`, `spread.scene_cut`). None if the frame
+    The track ends where it does for labels that are spread (`spread.broken`, `cuts.scene_cut`). None if the frame
     cannot be read. Each frame is read once, by time.
     """
     run, own = place

@@ -260,21 +260,35 @@ def test_in_place_of_crops_whose_frame_had_no_neighbour_there_are_others(tmp_pat
     assert {label.tobytes() for label in mine} < {np.ascontiguousarray(label).tobytes() for _, label in own}
 
 
+class Knowing:
+    """A semantic network that knows all, but only at every third column."""
+
+    def __init__(self, clip) -> None:
+        self._labels = {frame.key: frame.label for frame in clip}
+
+    def guess(self, picture):
+        known = np.arange(picture.size_HW[1]) % 3 == 0
+        first = np.where(known, np.minimum(self._labels[picture.key], 10), 0).astype(np.uint8)
+        return Guess(first, (first + 1) % 11, margin := np.where(known, 255, 0).astype(np.uint8) + 0 * first, margin)
+
+
 @pytest.fixture(scope="module")
-def trained(cycled, tmp_path_factory: pytest.TempPathFactory):
-    config = RefineConfig(cycles=2, channels=8, steps=300, batch_size=2, crop_px=64, lr=5e-3)
-    return learn(tmp_path_factory.mktemp("crops"), cycled, config)
+def told(pictures, clip):
+    config = RefineConfig(cycles=2, longest_cycle=3)
+    labels = [(number, clip[number].label) for number in (1, 2, 4)]
+    made = {n: cycles(pictures, n, label, config, Knowing(clip)) for n, label in labels}
+    return {number: [(draft, clip[number].label) for _, draft in drafts] for number, drafts in made.items()}
 
 
-def test_it_learns_from_cycles(cycled, trained) -> None:
-    before = np.mean([(draft.label_HW == truth).mean() for draft, truth in cycled])
-    after = np.mean([(trained.refine(draft)[0] == truth).mean() for draft, truth in cycled])
-    assert after > before + 0.003
+def right(pairs, label_of) -> float:
+    return float(np.mean([(label_of(draft) == truth).mean() for draft, truth in pairs]))
 
 
-def test_it_helps_on_a_cycle_it_was_not_trained_on(trained, pictures, clip) -> None:
-    draft = cycle_of(pictures, clip, 2)
-    assert (trained.refine(draft)[0] == clip[2].label).mean() > (draft.label_HW == clip[2].label).mean()
+def test_it_learns_whom_to_believe_from_cycles_and_does_so_on_a_frame_it_has_not_learned_from(told, tmp_path) -> None:
+    config = RefineConfig(cycles=2, channels=8, steps=150, batch_size=2, crop_px=64, lr=5e-3)
+    trained = learn(tmp_path, told[1] + told[4], config)
+    for pairs in (told[1] + told[4], told[2]):
+        assert right(pairs, lambda draft: trained.refine(draft)[0]) > right(pairs, lambda d: d.label_HW) + 0.01
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(cycled, tmp_path: Path) -> None:

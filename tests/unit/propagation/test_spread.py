@@ -11,6 +11,7 @@ from frugalseg.core.classes import IGNORE
 from frugalseg.data.toycity import render
 from frugalseg.propagation.chain import Anchor, Chain
 from frugalseg.propagation.confidence import FEATURES, Confidence
+from frugalseg.propagation.cuts import found_again
 from frugalseg.propagation.dis import Dis
 from frugalseg.propagation.flow import Flow
 from frugalseg.propagation.fuse import fuse
@@ -31,7 +32,6 @@ from frugalseg.propagation.spread import (
     Spreader,
     Tools,
     Unreached,
-    found_again,
 )
 
 CLASSES = 11
