@@ -48,10 +48,11 @@ def is_part(name: str) -> bool:
     return name[:1] == "m" and name[1:2].isdecimal()
 
 
-def tables(runs: Sequence[Run], where: str, start: Sequence[str], judged: str) -> list[str]:
+def tables(runs: Sequence[Run], where: str, start: Sequence[str], judged: str, critic: str | None) -> list[str]:
     """Return the lines of the result: selectors at M(1), then the parts of mada on the judged selector's frames."""
     rows, seeds = summary(runs, judged), sorted({run.seed for run in runs})
     spread = 100 * spread_of_draws(run for run in runs if run.selector == CONTROL)
+    asked = f"adversarial and aada ask {critic} after source_only; all learn from the same start." if critic else ""
     noise = [f"Draws of {CONTROL} in one seed differ by a standard deviation of {spread:.1f} points.", ""]
     return [
         f"# Which frames to label, {datetime.now(UTC):%Y-%m-%d}",
@@ -60,6 +61,7 @@ def tables(runs: Sequence[Run], where: str, start: Sequence[str], judged: str) -
         f"{' + '.join(start)} after source_only. Fine-tuning on source and labelled frames, M(1) of mada: trainings of",
         f"a seed differ in their frames only. *Δ*: mIoU points over {CONTROL}, its mean over draws in the same seed",
         "[95 % t interval over pairs], ⟨over the seeds' means⟩. *Way*: share of the way from start to all labels.",
+        *([asked] if asked else []),
         "",
         *_table(runs, [row for row in rows if not is_part(row["name"])], "over_random", f"Δ to {CONTROL}", "frames by"),
         "",

@@ -3,6 +3,7 @@
     FRUGALSEG_DATA=DATA python benchmarks/images.py --seeds 0 1 2 --control-draws 5 --work WORK --out benchmarks/results
     python benchmarks/images.py --start mean_teacher --selectors multi_anchor diverse_images entropy_images \\
         --work WORK --out OUT --points benchmarks/results/points_DATE.json      # with points that have the same start
+    python benchmarks/images.py --start mean_teacher --critic adaptsegnet --work WORK      # all selectors in one table
     python benchmarks/images.py --dev 0006R0 --percent 10 --selectors diverse_images diverse_images:apart=0.2 \\
         --work WORK                                            # choosing settings on a development split
     python benchmarks/images.py --toy --seeds 0 --percent 34 --work WORK --out OUT     # the same at toy size
@@ -16,7 +17,9 @@ Floor: the start. Ceiling: every frame in full.
 
 The plot has frames and, from the numbers of points.py (`--points`), single points over hours of people's time. What an
 answer costs is an assumption (`core/cost.py`), so every curve is a band between a low and a high cost of one answer.
-Points and frames stand on one plot where they go on from one start; `adversarial` and `aada` need an adversarial one.
+Points and frames stand on one plot where they go on from one start. `adversarial` and `aada` need a discriminator: if
+no `--start` trains one, `--critic` does, from source_only, and looks at the frames for these two. Learning starts from
+the same network as in every other row.
 The test frames are only ever scored; to choose settings use `--dev DRIVE`. A run that was stopped goes on with the same
 command.
 """
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from frugalseg.workflow.stage import Options, StageResult
 
 SELECTORS = [CONTROL, "multi_anchor", "diverse_images", "entropy_images", "adversarial", "aada"]
+ADVERSARIAL, BLIND = ("adaptsegnet", "advent"), ("adversarial", "aada")
 PARTS = ("m2", "m3", "m4", "m1_teacher", "m4_teacher")
 METHODS = ("source_only", "adaptsegnet", "advent", "cbst", "mean_teacher")
 
@@ -56,6 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--start", nargs="+", choices=METHODS[1:], default=["adaptsegnet"], help="who asks: each from the last"
     )
+    parser.add_argument("--critic", choices=ADVERSARIAL, help="who chooses for adversarial and aada")
     parser.add_argument("--steps", type=int, help="steps of each training with labels; default: twice mada's")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of mada, in every row")
     parser.add_argument("--points", type=Path, help="numbers of points.py (JSON), for the plot")
@@ -63,9 +68,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--point-seconds", type=float, nargs=2, default=[1.5, 6], help="low and high cost of a point")
     options = parsed(parser)
     options.selectors = list(dict.fromkeys([CONTROL, *options.selectors, options.judged]))
-    blind = [row for row in options.selectors if row.split(":")[0] in ("adversarial", "aada")]
-    if blind and not {"adaptsegnet", "advent"} & set(options.start):
-        parser.error(f"{', '.join(blind)}: they ask a discriminator, and --start trains none. Leave them out.")
+    blind = [row for row in options.selectors if row.split(":")[0] in BLIND]
+    if blind and not {options.critic, *options.start} & set(ADVERSARIAL):
+        parser.error(f"{', '.join(blind)}: they ask a discriminator, and no --start trains one. Give --critic.")
     return options
 
 
@@ -89,8 +94,10 @@ def settings_of(project: "Project", options: argparse.Namespace) -> dict[str, An
 
     require_parts(project.stage_config("method", "mada", None, [*options.set, *PSEUDO]))
     found = {"source_only": project.stage_config("method", "source_only", None, [])}
-    for name in options.start:
-        found[name] = project.stage_config("method", name, None, list(start_settings(name, options)))
+    named = [(name, name) for name in options.start]
+    named += [(f"critic {options.critic}", options.critic)] if options.critic else []
+    for said, name in named:
+        found[said] = project.stage_config("method", name, None, list(start_settings(name, options)))
     for name in ("m1", *options.parts):
         found[f"mada {name}"] = project.stage_config(
             "method", "mada", None, list(retraining(project, options, name).overrides)
@@ -137,8 +144,8 @@ def read_points(path: Path, settings: dict[str, Any]) -> tuple[list[Run], str]:
     return [Run(**run) for run in found["runs"] if run["points"]], length
 
 
-def opened(options: argparse.Namespace) -> tuple["Project", "StageResult", "StageResult"]:
-    """Return the seed's project, its source model and its start, trained if they are not."""
+def opened(options: argparse.Namespace) -> tuple["Project", "StageResult", "StageResult", "StageResult"]:
+    """Return the seed's project, its source model, its start and who chooses for the blind, trained if they are not."""
     import torch
 
     from frugalseg.workflow.project import Project
@@ -147,10 +154,14 @@ def opened(options: argparse.Namespace) -> tuple["Project", "StageResult", "Stag
 
     torch.set_num_threads(1)
     project = Project.open(options.work / f"seed-{options.one}")
+
+    def adapted(name: str, last: "StageResult") -> "StageResult":
+        return adapt(project, name, last.where, Options(overrides=start_settings(name, options), quiet=True))
+
     source = start = adapt(project, "source_only", None, Options(quiet=True))
     for name in options.start:
-        start = adapt(project, name, start.where, Options(overrides=start_settings(name, options), quiet=True))
-    return project, source, start
+        start = adapted(name, start)
+    return project, source, start, adapted(options.critic, source) if options.critic else start
 
 
 def learn_floor_and_ceiling(options: argparse.Namespace) -> dict[str, Any]:
@@ -159,7 +170,7 @@ def learn_floor_and_ceiling(options: argparse.Namespace) -> dict[str, Any]:
     from frugalseg.workflow.stage import Options
     from frugalseg.workflow.train import retrain
 
-    project, source, start = opened(options)
+    project, source, start, _ = opened(options)
     answers = label(project, True, None, Options(quiet=True), everything=True)
     trained = retrain(project, "mada", start.where, answers.where, retraining(project, options, "m1"))
     runs = [scored(project, options, SOURCE, source), scored(project, options, START, start)]
@@ -173,7 +184,7 @@ def learn_from_draw(options: argparse.Namespace) -> dict[str, Any]:
     from frugalseg.workflow.stage import Options
     from frugalseg.workflow.train import retrain
 
-    project, _, start = opened(options)
+    project, _, start, critic = opened(options)
     drawn, runs = draw_of(project, options.draw), []
     for percent in options.percent:
         for row in options.selectors:
@@ -181,7 +192,8 @@ def learn_from_draw(options: argparse.Namespace) -> dict[str, Any]:
                 continue
             name, *settings = row.split(":")
             ask = Options(overrides=tuple(settings), quiet=True)
-            selection = select(drawn, name, f"{percent}%images", start.where, ask, alone=True)
+            judge = critic if name in BLIND else start
+            selection = select(drawn, name, f"{percent}%images", judge.where, ask, alone=True)
             answers = label(drawn, True, selection.where, Options(quiet=True))
             for part in ("m1", *(options.parts if row == options.judged else ())):
                 trained = retrain(project, "mada", start.where, answers.where, retraining(project, options, part))
@@ -201,7 +213,9 @@ def report(
     """Print the tables; with --out write them, their numbers and the plot under one dated name."""
     name, where = place(options, "images")
     ran = how(__file__, time.monotonic() - began_s)
-    path = publish("\n".join([*tables(runs, where, options.start, options.judged), *ran, ""]), options.out, name)
+    path = publish(
+        "\n".join([*tables(runs, where, options.start, options.judged, options.critic), *ran, ""]), options.out, name
+    )
     if path is None:
         return
     numbers = {

@@ -40,7 +40,8 @@ def test_selectors_are_compared_with_random_frames_and_parts_with_the_same_frame
 
 
 def test_tables_name_every_row_once(images_page: ModuleType, runs: list[Any]) -> None:
-    text = "\n".join(images_page.tables(runs, "frames", ["adaptsegnet"], JUDGED))
+    text = "\n".join(images_page.tables(runs, "frames", ["mean_teacher"], JUDGED, "adaptsegnet"))
+    assert "mean_teacher after source_only" in text and "aada ask adaptsegnet after source_only" in text
     assert "+2.0 [+2.0, +2.0] (3 pairs) ⟨+2.0, +2.0⟩" in text and "+3.0 [+3.0, +3.0] (3 pairs)" in text
     assert text.count(f"| {JUDGED} | 5 | 15 |") == text.count("| m4 | 5 | 15 |") == 1
     assert f"those of {JUDGED}" in text and "standard deviation of 0.7 points" in text
