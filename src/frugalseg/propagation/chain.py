@@ -7,13 +7,14 @@ whole pixels happens once and not k times.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.errors import LabelShapeError
 from frugalseg.propagation.flow import Flow, compose
-from frugalseg.propagation.fuse import Warp
+from frugalseg.propagation.fuse import Warp, corners_alike
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
 from frugalseg.propagation.warp import WINDOW_PX, harden, one_hot, photometric_error, warp_nearest, warp_soft
 
@@ -43,6 +44,11 @@ class Anchor:
                 f"{self.picture.key}: label is {self.label_HW.shape} but its frame is {self.picture.size_HW} "
                 "(height x width).\nResize the label with nearest-neighbour, or check the pairing."
             )
+
+    @cached_property
+    def alike_HW(self) -> NDArray[np.uint8]:
+        """Its label's `corners_alike`."""
+        return corners_alike(self.label_HW)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +84,7 @@ class Reached:
 
     def _warp(self, flow: Flow) -> Warp:
         error_HW = photometric_error(self.picture.rgb_HWC, self.anchor.picture.rgb_HWC, flow, WINDOW_PX, extend=True)
-        return Warp(self.anchor.label_HW, flow, error_HW)
+        return Warp(self.anchor.label_HW, flow, error_HW, self.anchor.alike_HW)
 
 
 class Chain:

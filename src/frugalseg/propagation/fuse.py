@@ -20,16 +20,26 @@ OUTVOTED = 0.999  # of the best warp's vote: what the others' together stay belo
 ERROR_SCALE = 20.0  # RGB distance at which a warp's vote falls to 1/e; 5 to 20 differ by .4 (benchmarks/propagation.py)
 
 
+def corners_alike(label_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return 1 for each corner between four pixels of one class, (H + 1) x (W + 1); the outermost labels go on."""
+    padded_HW = np.pad(label_HW, 1, mode="edge")
+    four = [padded_HW[row : row - 1 or None, column : column - 1 or None] for row in (0, 1) for column in (0, 1)]
+    alike_HW: NDArray[np.bool_] = (four[0] == four[1]) & (four[0] == four[2]) & (four[0] == four[3])
+    return alike_HW.view(np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class Warp:
     """A label, the flow that brings it to the target, and the picture's error there, finite everywhere.
 
-    Where flow is marked label and error are those of the nearest pixel in view.
+    Where flow is marked label and error are those of the nearest pixel in view. `alike_HW` is the label's
+    `corners_alike`, where it is known: of the many warps of one label all have the same.
     """
 
     label_HW: NDArray[np.uint8]
     flow: Flow
     error_HW: NDArray[np.float32]
+    alike_HW: NDArray[np.uint8] | None = None
 
     @cached_property
     def nearest_HW(self) -> NDArray[np.uint8]:
@@ -44,13 +54,10 @@ class Warp:
     @cached_property
     def pure_HW(self) -> NDArray[np.bool_]:
         """Tells where the four pixels around the place have one class."""
-        padded_HW = np.pad(self.label_HW, 1, mode="edge")
-        corners = [padded_HW[row : row - 1 or None, column : column - 1 or None] for row in (0, 1) for column in (0, 1)]
-        alike_HW = (corners[0] == corners[1]) & (corners[0] == corners[2]) & (corners[0] == corners[3])
         # The nearest to place + 1/2 is the corner below it, in the padded label; of a whole number either will do.
         corner_HW2 = self.flow.places_HW2 + np.float32(0.5)
-        alike: NDArray[np.uint8] = alike_HW.view(np.uint8)
-        return read_at(alike, corner_HW2, cv2.INTER_NEAREST).view(np.bool_)
+        alike_HW = corners_alike(self.label_HW) if self.alike_HW is None else self.alike_HW
+        return read_at(alike_HW, corner_HW2, cv2.INTER_NEAREST).view(np.bool_)
 
     def shares(self, chosen_N: NDArray[np.intp], classes: int) -> NDArray[np.float64]:
         """Return N x (C + 1) bilinear class shares at flat pixel numbers, IGNORE last; the outermost labels go on."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frugalseg.training.interrupt import sigterm_exits
-from frugalseg.workflow.child import ONE_THREAD, failure_of
+from frugalseg.workflow.child import KEPT_MEMORY, ONE_THREAD, failure_of
 from frugalseg.workflow.propagate_files import log_of
 from frugalseg.workflow.propagate_plan import FRAMES
 from frugalseg.workflow.propagate_run import Stretches
@@ -56,7 +56,7 @@ class _Process:
                 stdin=subprocess.PIPE,  # closed by our death: the worker then leaves
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, **ONE_THREAD},
+                env={**KEPT_MEMORY, **os.environ, **ONE_THREAD},
                 start_new_session=True,  # Ctrl-C reaches us alone, and we tell the workers
             )
         assert self._process.stdin is not None and self._process.stdout is not None
