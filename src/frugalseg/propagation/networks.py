@@ -27,6 +27,14 @@ class RefineConfig(Config):
     """How wide Ω is, and how it is trained."""
 
     channels: int = Field(24, ge=4, le=256, description="channels at full size; twice and thrice as many deeper down")
+    deep: bool = Field(
+        True,
+        description="let it read what the last layer of the network that guesses sees; off where --unseen names "
+        "networks whose features mean something else: of another kind, or from another start",
+    )
+    overrule: float = Field(
+        0.25, ge=0, lt=1, description="in use motion's label stays unless another one is likelier by this"
+    )
     longest_cycle: int = Field(6, ge=1, description="longest cycle, in frames each way; lengths are drawn from 1 on")
     steps: int = Field(400, ge=0, description="training steps")
     batch_size: int = Field(4, ge=1, description="crops a step")

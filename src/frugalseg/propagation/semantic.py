@@ -1,10 +1,11 @@
 """The semantic network g, as propagation sees it: its two best classes at each pixel, how far apart, and how sure.
 
-Legend: H x W pixels, C classes. Four bytes a pixel stand for a frame's C class probabilities.
+Legend: H x W pixels, C classes, D features on g's own grid h x w. Four bytes a pixel stand for a frame's C class
+probabilities.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -14,17 +15,25 @@ from frugalseg.core.errors import DataError
 from frugalseg.propagation.motion import Picture
 
 
+def _none() -> NDArray[np.float16]:
+    return np.zeros((0, 1, 1), np.float16)
+
+
 @dataclass(frozen=True, eq=False)
 class Guess:
-    """The most probable class, the runner-up, and p(first) - p(second) and p(first) in 255ths: H x W uint8 each."""
+    """The most probable class, the runner-up, and p(first) - p(second) and p(first) in 255ths: H x W uint8 each.
+
+    `deep_Dhw` is what the network's last layer saw of the whole frame, where it says so.
+    """
 
     first_HW: NDArray[np.uint8]
     second_HW: NDArray[np.uint8]
     margin_HW: NDArray[np.uint8]
     sure_HW: NDArray[np.uint8]
+    deep_Dhw: NDArray[np.float16] = field(default_factory=_none)
 
     @classmethod
-    def of(cls, probability_CHW: NDArray[np.floating]) -> "Guess":
+    def of(cls, probability_CHW: NDArray[np.floating], deep_Dhw: NDArray[np.float16] | None = None) -> "Guess":
         """Return the guess of class probabilities; the smaller id comes first among equals.
 
         Raises:
@@ -41,7 +50,8 @@ class Guess:
         next_HW = np.take_along_axis(others_CHW, second_HW[None], 0)[0]
         margin_HW = np.rint((best_HW - next_HW).clip(0, 1) * 255)
         sure_HW = np.rint(best_HW.clip(0, 1) * 255)
-        return cls(*(part.astype(np.uint8) for part in (first_HW, second_HW, margin_HW, sure_HW)))
+        first, second, margin, sure = (part.astype(np.uint8) for part in (first_HW, second_HW, margin_HW, sure_HW))
+        return cls(first, second, margin, sure, _none() if deep_Dhw is None else deep_Dhw)
 
     def shares(self, classes: int) -> NDArray[np.float32]:
         """Return C x H x W: how the two classes share a probability of 1; the others have 0."""

@@ -72,18 +72,21 @@ def train_refiner(crops: Crops, classes: int, config: RefineConfig) -> Refiner:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(config.seed, "refiner"))
-        refiner = Refiner(classes, config.channels)
+        refiner = Refiner(classes, config.channels, crops.deep)
+        mean_D, spread_D = (torch.from_numpy(part)[:, None, None] for part in crops.deep_spread)
+        refiner.deep_mean.copy_(mean_D)
+        refiner.deep_gain.copy_(1 / spread_D)
     refiner = refiner.to(memory_format=torch.channels_last)  # a CPU step takes .8 of the time
     optimizer = torch.optim.AdamW(refiner.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     refiner.train()
     for step in range(config.steps):
         for group in optimizer.param_groups:
             group["lr"] = config.lr * (1 + math.cos(math.pi * step / config.steps)) / 2
-        inputs, truth = (torch.from_numpy(part) for part in crops.batch(step, classes))
+        inputs, deep, truth = (torch.from_numpy(part) for part in crops.batch(step, classes))
         truth = truth.long()
         truth[truth == IGNORE] = classes
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        loss = functional.cross_entropy(refiner(inputs), truth)
+        loss = functional.cross_entropy(refiner(inputs, deep), truth)
         if not bool(torch.isfinite(loss)):
             raise TrainingError(
                 f"refinement: the loss is {float(loss.detach())} at step {step} of {config.steps}. Lower lr."

@@ -74,6 +74,27 @@ class Predictor:
         outputs: Outputs = self._network(self._scaled(self._image(image_HWC), 1.0))
         return outputs
 
+    @torch.no_grad()
+    def with_features(self, image_HWC: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
+        """Return `logits`, and the features F x h x w of one plain view of the whole frame, None if there are none.
+
+        What their grid has of the padding is cut off.
+        """
+        view_1Chw = self._scaled(self._image(image_HWC), 1.0)
+        outputs: Outputs = self._network(view_1Chw)
+        if self._config == PredictConfig():
+            logits_CHW = functional.interpolate(outputs.logits.float(), image_HWC.shape[:2], mode="bilinear")[0]
+        else:
+            logits_CHW = self.logits(image_HWC)
+        if outputs.features is None:
+            return logits_CHW, None
+        stride = self._network.stride
+        shares = [length / (stride * math.ceil(length / stride)) for length in view_1Chw.shape[-2:]]
+        rows, columns = (
+            max(1, math.ceil(size * part)) for size, part in zip(outputs.features.shape[-2:], shares, strict=True)
+        )
+        return logits_CHW, outputs.features[0, :, :rows, :columns]
+
     def _image(self, image_HWC: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(image_HWC).to(self._device).permute(2, 0, 1)[None].float() / 255
 

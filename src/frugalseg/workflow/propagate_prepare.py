@@ -133,7 +133,7 @@ def _held_out(
         try:
             if half and not is_stored(where, REFINE):
                 learn_refiner(where, others, source, tools, config, semantic_for)
-            refiner = load_refiner(where) if half else None
+            refiner = load_refiner(where, config.overrule) if half else None
         except TrainingError as error:
             problem = (
                 f"No refinement network could be held out from {_key(half[0])} to {_key(half[-1])}: these frames are "

@@ -72,7 +72,7 @@ def open_tools(folder: Path, plan: Plan) -> Tools:
     if config.method == "warp_refine" and has_refiner(folder):
         from frugalseg.propagation.refine import load_refiner
 
-        refiner = load_refiner(folder / REFINER)
+        refiner = load_refiner(folder / REFINER, config.overrule)
     confidence = Confidence.load(folder / CONFIDENCE) if (folder / CONFIDENCE).is_file() else None
     alone = config.sure if config.method == "semantic" else None
     return Tools(neighbours, len(plan.classes), motion, semantic, refiner, confidence, alone)

@@ -9,8 +9,8 @@ import torch
 
 from frugalseg.core.chance import generator
 from frugalseg.core.classes import IGNORE
-from frugalseg.core.errors import ModelError, TrainingError
-from frugalseg.propagation.cycle_crops import Crops, features_of_part
+from frugalseg.core.errors import DataError, ModelError, TrainingError
+from frugalseg.propagation.cycle_crops import GUESSED, Crops, features_of_part
 from frugalseg.propagation.dis import Dis
 from frugalseg.propagation.inpaint import NOWHERE, REFINED, WARPED, Draft, InpaintConfig, cycle
 from frugalseg.propagation.motion import Neighbours, Picture
@@ -19,6 +19,7 @@ from frugalseg.propagation.refine import (
     ERROR_UNIT,
     GATES,
     Refiner,
+    deep_features,
     feature_count,
     features,
     load_refiner,
@@ -97,10 +98,38 @@ def test_what_it_changes_is_marked_as_refined(draft) -> None:
     assert (label == IGNORE).all() and (source == NOWHERE).all()
 
 
+def test_motions_label_stays_unless_another_one_is_likelier_by_so_much(draft) -> None:
+    refiner, known_HW = Refiner(CLASSES, 8), draft.label_HW != draft.warped_HW
+    with torch.no_grad():
+        refiner.head.bias[1] = 1.1  # motion's label against the draft's: a logit of 5.5 against one of 5
+    shares = torch.tensor([5.0, 5.5, 0, 0, 0]).softmax(0)  # both of them where they differ
+    apart = float(shares[1] - shares[0])
+    assert (refiner.refine(draft)[0] == draft.warped_HW).all()
+    with torch.no_grad():
+        refiner.head.bias[1] = 0.9  # the other way round, by as little
+    shares = torch.tensor([5.0, 4.5, 0, 0, 0]).softmax(0)
+    apart = float(shares[0] - shares[1])
+    for overrule, expected in ((apart - 0.01, draft.label_HW), (apart + 0.01, draft.warped_HW)):
+        refiner.overrule = overrule
+        label, source = refiner.refine(draft)
+        assert known_HW.any() and (label == expected).all()
+        assert (source == np.where(label == IGNORE, NOWHERE, np.where(label == draft.label_HW, WARPED, REFINED))).all()
+
+
+def test_features_of_another_network_than_it_has_learned_from_are_refused(draft) -> None:
+    seen = replace(draft, guess=replace(draft.guess, deep_Dhw=np.zeros((3, 6, 8), np.float16)))
+    assert (Refiner(CLASSES, 8, 3).refine(seen)[0] == draft.label_HW).all()
+    assert (Refiner(CLASSES, 8).refine(seen)[0] == draft.label_HW).all(), "one without reads none"
+    with pytest.raises(DataError, match="has 0 features, and the refinement network has learned from one with 3"):
+        Refiner(CLASSES, 8, 3).refine(draft)
+
+
 @pytest.mark.parametrize("size_HW", [(17, 23), (16, 16), (5, 9)])
 def test_any_size_goes_through(size_HW) -> None:
     inputs = torch.rand(2, feature_count(CLASSES), *size_HW)
-    assert Refiner(CLASSES, 8)(inputs).shape == (2, CLASSES + 1, *size_HW)
+    for deep in (0, 3):
+        seen = torch.rand(2, deep, *(-(-length // 4) for length in size_HW))
+        assert Refiner(CLASSES, 8, deep)(inputs, seen).shape == (2, CLASSES + 1, *size_HW)
 
 
 def drafts(pictures, labels, number, config, net=None, wanted=range(99), **spread):
@@ -208,7 +237,7 @@ def drawn(pairs, config: RefineConfig, step: int, slot: int):
     draft, truth = pairs[int(rng.integers(len(pairs)))]
     place = []
     for length in truth.shape:
-        start = int(rng.integers(max(1, length - config.crop_px + 1)))
+        start = 4 * int(rng.integers(max(1, (length - config.crop_px) // 4 + 1)))
         place.append(slice(start, min(length, start + config.crop_px)))
     part, truth = features(draft, 11)[:, *place], truth[tuple(place)]
     return (part[:, :, ::-1], truth[:, ::-1]) if rng.random() < 0.5 else (part, truth)
@@ -219,7 +248,8 @@ def test_crops_that_waited_in_a_file_are_those_of_drafts_at_hand(tmp_path: Path,
     config = RefineConfig(cycles=2, crop_px=crop_px, steps=steps, batch_size=3)
     with kept(tmp_path, cycled, config) as crops:
         for step in range(steps):
-            inputs, truth = crops.batch(step, 11)
+            inputs, deep, truth = crops.batch(step, 11)
+            assert deep.shape == (3, 0, 1, 1)
             for slot in range(3):
                 part, label = drawn(cycled, config, step, slot)
                 assert (inputs[slot] == part).all() and (truth[slot] == label).all()
@@ -245,19 +275,58 @@ MAPS = ("label_HW", "warped_HW", "error_HW", "trusted_HW", "source_HW")
 
 
 def tiled(guess: Guess) -> Guess:
-    return Guess(*(np.tile(part, (4, 4)) for part in vars(guess).values()))
+    return Guess(*(np.tile(getattr(guess, name), (4, 4)) for name in GUESSED))
 
 
 def test_in_place_of_crops_whose_frame_had_no_neighbour_there_are_others(tmp_path: Path, cycled) -> None:
     config = RefineConfig(cycles=2, crop_px=32, steps=4, batch_size=2)
     with kept(tmp_path, cycled, config, gone={0}) as crops:
         batches = [crops.batch(step, 11) for step in range(4)]
-        assert all(len(truth) == 2 for _, truth in batches)
-        mine = [truth for step in range(4) for truth in crops.batch(step, 11)[1]]
+        assert all(len(truth) == 2 for *_, truth in batches)
+        mine = [truth for step in range(4) for truth in crops.batch(step, 11)[2]]
     own = [
         (part, label) for step in range(4) for slot in range(2) for part, label in [drawn(cycled, config, step, slot)]
     ]
     assert {label.tobytes() for label in mine} < {np.ascontiguousarray(label).tobytes() for _, label in own}
+
+
+def with_deep(pairs, channels=(2, 2)):
+    """The drafts, with features on a grid of their own that tell where in the frame a cell lies, and a constant."""
+    rows, columns = np.meshgrid(np.arange(5.0), np.arange(7.0), indexing="ij")
+    deep = np.stack([rows, columns, np.full((5, 7), 9.0)]).astype(np.float16)
+    return [
+        (replace(draft, guess=replace(draft.guess, deep_Dhw=deep[:count])), truth)
+        for (draft, truth), count in zip(pairs, np.repeat(channels, 2), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("crop_px", [16, 64, 500])
+def test_what_the_network_sees_lies_where_the_crop_does(tmp_path: Path, cycled, crop_px: int) -> None:
+    config = RefineConfig(cycles=2, crop_px=crop_px, steps=3, batch_size=3)
+    pairs = with_deep(cycled, (3, 3))
+    with kept(tmp_path, pairs, config) as crops:
+        whole = deep_features(pairs[0][0].guess.deep_Dhw, pairs[0][1].shape)
+        assert crops.deep == 3 and whole.shape[1:] == tuple(-(-length // 4) for length in pairs[0][1].shape)
+        mean, spread = crops.deep_spread
+        assert mean == pytest.approx([2, 3, 9]) and spread[:2] == pytest.approx([2**0.5, 2]) and spread[2] < 0.01
+        for step in range(3):
+            _, deep, _ = crops.batch(step, 11)
+            for slot in range(3):
+                rng, place = generator(config.seed, "crop", step, slot), []
+                rng.integers(len(pairs))
+                for length in pairs[0][1].shape:
+                    start = int(rng.integers(max(1, (length - crop_px) // 4 + 1)))
+                    place.append(slice(start, start + -(-min(crop_px, length) // 4)))
+                expected = whole[:, *place]
+                assert (deep[slot] == (expected[:, :, ::-1] if rng.random() < 0.5 else expected)).all()
+    with kept(tmp_path, pairs, config.model_copy(update={"deep": False})) as crops:
+        assert crops.deep == 0 and crops.batch(0, 11)[1].shape[1] == 0
+
+
+def test_networks_of_several_kinds_are_refused(tmp_path: Path, cycled) -> None:
+    config = RefineConfig(cycles=2, steps=8, crop_px=32)
+    with pytest.raises(TrainingError, match="has 2 features, those before had 3.*deep = false"):
+        kept(tmp_path, with_deep(cycled, (3, 2)), config)
 
 
 class Knowing:
@@ -332,17 +401,19 @@ def test_a_loss_that_is_no_number_stops_with_a_message(cycled, tmp_path: Path) -
 
 
 def test_saved_and_loaded_it_says_the_same_and_damage_is_refused(tmp_path: Path, draft) -> None:
-    refiner = Refiner(CLASSES, 8)
+    refiner = Refiner(CLASSES, 8, 2)
+    draft = replace(draft, guess=replace(draft.guess, deep_Dhw=np.ones((2, 6, 8), np.float16)))
     with torch.no_grad():
         refiner.head.weight.normal_()
+        refiner.deep_mean.fill_(3)
     save_refiner(tmp_path, refiner)
-    assert (load_refiner(tmp_path).refine(draft)[0] == refiner.refine(draft)[0]).all()
-    (tmp_path / "refine.json").write_text('{"classes": 5, "channels": 8}')
+    assert (load_refiner(tmp_path, 0.0).refine(draft)[0] == refiner.refine(draft)[0]).all()
+    (tmp_path / "refine.json").write_text('{"classes": 5, "channels": 8, "deep": 3}')
     with pytest.raises(ModelError, match="other shape"):
-        load_refiner(tmp_path)
+        load_refiner(tmp_path, 0.0)
     (tmp_path / "refine.json").write_text('{"classes": -5, "channels": 8}')
     with pytest.raises(ModelError, match="no trained network `refine` here"):
-        load_refiner(tmp_path)
+        load_refiner(tmp_path, 0.0)
     (tmp_path / "refine.safetensors").unlink()
     with pytest.raises(ModelError, match="no trained network `refine` here"):
-        load_refiner(tmp_path)
+        load_refiner(tmp_path, 0.0)

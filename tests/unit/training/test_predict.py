@@ -124,6 +124,30 @@ def test_averaging_keeps_small_doubts() -> None:
     torch.testing.assert_close(doubt, torch.full((4, 4), 1e-8), rtol=1e-4, atol=0)
 
 
+class Gridded(Pointwise):
+    """Also says what it sees, on a grid of stride 8 over the image padded to whole cells."""
+
+    stride = 8
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        rows, columns = (-(-length // 8) for length in images.shape[-2:])
+        self.seen.append((images.shape[-2], images.shape[-1]))
+        return Outputs(self.mix(images), None, torch.arange(2 * rows * columns * 1.0).reshape(1, 2, rows, columns))
+
+
+def test_features_come_with_the_same_logits_in_one_look_and_without_what_was_padded() -> None:
+    for settings, looks in (({}, 1), ({"flip": True}, 3)):
+        network = Gridded()
+        logits, features = predictor(network, None, **settings).with_features(frame(24, 17))
+        assert torch.equal(logits, predictor(Gridded(), None, **settings).logits(frame(24, 17)))
+        assert features is not None and features.shape == (2, 3, 3) and len(network.seen) == looks
+    _, features = predictor(Gridded(), None).with_features(frame(25, 16))
+    assert features is not None and features.shape == (2, 4, 2)
+    network = Pointwise()
+    network.stride = 8  # type: ignore[assignment]
+    assert predictor(network).with_features(frame())[1] is None
+
+
 def test_frames_come_in_order_one_at_a_time() -> None:
     read = []
 

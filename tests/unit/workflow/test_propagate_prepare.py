@@ -134,7 +134,7 @@ def test_confidence_is_calibrated_with_networks_that_have_not_seen_the_frame(tmp
 
     monkeypatch.setattr(propagate_prepare, "learn_refiner", learn)
     monkeypatch.setattr(propagate_prepare, "examples", examples)
-    monkeypatch.setattr(refine, "load_refiner", lambda where: where.name)
+    monkeypatch.setattr(refine, "load_refiner", lambda where, overrule: where.name)
     tools = Tools(Neighbours(Dis()), len(CLASSES), semantic=Says(0), refiner=refine.Refiner(len(CLASSES), 4))
     places = labelled_places(runs, source)
     calibrate(tmp_path, places, source, tools, plan_of(folder, config), networks.__getitem__, QUIET)
@@ -171,7 +171,7 @@ def test_a_labelled_frame_alone_between_cuts_does_not_stop_learning(tmp_path: Pa
     runs, source = opened(film(tmp_path / "film", (0, 0, 0, 1, 2, 2), {1: 3, 3: 2}), config)
     tools = Tools(Neighbours(Dis()), len(CLASSES))
     learn_refiner(tmp_path / "refiner", labelled_places(runs, source), source, tools, config, lambda key: Says(0))
-    assert refine.load_refiner(tmp_path / "refiner").channels == 4
+    assert refine.load_refiner(tmp_path / "refiner", 0.0).channels == 4
     assert {path.name for path in tmp_path.iterdir()} == {"film", "refiner"}, "nothing waits there any more"
 
 
