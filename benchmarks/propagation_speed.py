@@ -28,6 +28,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 
 import av
@@ -54,12 +55,12 @@ Frames = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def camvid(data: Path, frames: int, mirrored: bool) -> Frames:
-    """The sequence there and back; on the way back its frames are coded, and so decoded, otherwise."""
+    """The sequence there and back, and again; on the way back its frames are coded, and so decoded, otherwise."""
     folder = data / "camvid-day" / "sequence"
     paths = sorted((folder / "images").glob("*.png"))
-    if not 2 <= len(paths) <= frames <= 2 * len(paths) - 1:
-        raise SystemExit(f"{folder}: {len(paths)} images; give --frames from that many to twice as many less one.")
-    for path in [*paths, *paths[-2::-1]][:frames]:
+    if len(paths) < 2:
+        raise SystemExit(f"{folder}: {len(paths)} images; expected a sequence.")
+    for path in islice(cycle([*paths, *paths[-2:0:-1]]), frames):
         image, label = read_image(path), read_label_png(folder / "labels" / path.name)
         yield (image[:, ::-1], label[:, ::-1]) if mirrored else (image, label)
 
@@ -245,7 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path("propagation-speed"), help="where videos and labels go")
     parser.add_argument(
-        "--frames", type=int, default=201, help=f"frames of a video; one more than a multiple of {EVERY}"
+        "--frames", type=int, default=401, help=f"frames of a video; one more than a multiple of {EVERY}"
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--memory", type=int, nargs=2, default=[100, 5000], metavar="FRAMES", help="frames: few, many")
