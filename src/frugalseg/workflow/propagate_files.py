@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -44,21 +45,23 @@ def log_of(folder: Path, number: int) -> Path:
 class StretchLog:
     """Writes what becomes of a stretch's frames: a row is never there without the files it is about.
 
-    A file is whole when it is there. Rows wait for their files' folders to be synced, once for all frames of `SYNC_S`
-    seconds; what has no row after a kill is made again.
+    A file is whole when it is there. The writer's thread waits for the disk while the next frame is made. Rows wait for
+    their files, and for these files' folders to be synced, once for all frames of `SYNC_S` seconds; what has no row
+    after a kill is made again.
     """
 
-    def __init__(self, folder: Path, rows: TextIO) -> None:
-        self._folder, self._rows = folder, rows
+    def __init__(self, folder: Path, rows: TextIO, writer: ThreadPoolExecutor) -> None:
+        self._folder, self._rows, self._writer = folder, rows, writer
         self._waiting: list[str] = []
+        self._unwritten: list[Future[None]] = []
         self._unsynced: set[Path] = set()
         self._settled_s = time.monotonic()
 
     def write(self, key: str, pictures: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Write a frame's maps and pictures, by kind, each as KIND/KEY.png."""
+        """Write a frame's maps and pictures, by kind, each as KIND/KEY.png; they are not changed any more."""
         for kind, pixels in pictures.items():
             path = self._folder / kind / f"{key}.png"
-            write_whole(path, png_bytes(pixels))
+            self._unwritten.append(self._writer.submit(_write_png, path, pixels))
             self._unsynced.add(path.parent)
 
     def add(self, row: dict[str, Any]) -> None:
@@ -68,14 +71,25 @@ class StretchLog:
             self.settle()
 
     def settle(self) -> None:
-        """Let no row wait any longer."""
+        """Let no row wait any longer.
+
+        Raises:
+            ArtifactError, OSError: a file could not be written; then no more rows are.
+        """
+        for file in self._unwritten:
+            file.result()
         for folder in sorted(self._unsynced):
             sync_folder(folder)
         self._rows.write("".join(self._waiting))
         self._rows.flush()
+        self._unwritten.clear()
         self._unsynced.clear()
         self._waiting.clear()
         self._settled_s = time.monotonic()
+
+
+def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    write_whole(path, png_bytes(pixels))
 
 
 @contextmanager
@@ -83,10 +97,10 @@ def opened_log(folder: Path, number: int) -> Iterator[StretchLog]:
     """Give a stretch's log to add to, after a line cut off by a kill; in the end no row waits, whatever was raised."""
     path = folder / FRAMES / f"{number}.jsonl"
     whole = path.read_text(encoding="utf-8") if path.is_file() else ""
-    with open(path, "a", encoding="utf-8") as rows:
+    with open(path, "a", encoding="utf-8") as rows, ThreadPoolExecutor(1) as writer:
         if whole and not whole.endswith("\n"):
             rows.write("\n")
-        log = StretchLog(folder, rows)
+        log = StretchLog(folder, rows, writer)
         try:
             yield log
         finally:

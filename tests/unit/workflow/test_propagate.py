@@ -347,6 +347,19 @@ def test_what_is_done_has_its_row_when_work_ends_for_whatever_reason(tmp_path: P
     assert (read_label_png(tmp_path / "labels" / "deep" / "c.png") == np.eye(3)).all()
 
 
+def test_a_frame_whose_file_cannot_be_written_stops_the_work_and_has_no_row(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "labels").write_text("in the way of a folder")
+    with pytest.raises(OSError), opened_log(tmp_path, 0) as log:
+        log.write("a", {"origin": np.eye(3, dtype=np.uint8)})
+        log.add({"key": "a"})
+        log.settle()
+        log.write("b", {"labels": np.eye(3, dtype=np.uint8)})
+        log.add({"key": "b"})
+        log.settle()
+    assert read_rows(tmp_path, 0) == [{"key": "a"}]
+
+
 def test_on_the_command_line(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--jobs", "0", "--set", "calibration_frames=0", "--json", "--quiet"]
     assert cli(["propagate", f"folder:{video}", "--out", str(tmp_path / "out"), "--dry-run", *flags]) == 0
