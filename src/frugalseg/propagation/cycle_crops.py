@@ -222,4 +222,6 @@ def cut(draft: Draft, part: Part) -> Draft:
     """Return a part of a draft."""
     guess = Guess(*(getattr(draft.guess, name)[part] for name in GUESSED))
     maps = {name: getattr(draft, name)[part] for name in (*MAPS, "error_HW")}
-    return replace(draft, picture=Picture(draft.picture.key, draft.picture.rgb_HWC[part]), guess=guess, **maps)
+    return replace(
+        draft, picture=Picture(draft.picture.key, draft.picture.rgb_HWC[part]), guess=guess, agreed_HW=None, **maps
+    )

@@ -113,6 +113,14 @@ def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend
     return Fused(label_HW if extend else np.where(winner_HW == IGNORE, np.uint8(IGNORE), label_HW), winner_HW)
 
 
+def agreed(frames: Sequence[Sequence[Warp]], label_HW: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """Tell where all warps of two labelled frames or more say this label; None with fewer frames."""
+    if len(frames) < 2:
+        return None
+    same = [warp.nearest_HW == label_HW for warps in frames for warp in warps]
+    return np.asarray(np.all(same, axis=0), np.bool_)
+
+
 def _weights(
     errors: Sequence[NDArray[np.float32]], least_HW: NDArray[np.float32], chosen_N: NDArray[np.intp], scale: float
 ) -> list[NDArray[np.float32]]:

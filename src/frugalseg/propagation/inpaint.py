@@ -42,6 +42,7 @@ class Draft:
 
     `label_HW` is L^W, `warped_HW` the warp alone, `trusted_HW` the paper's M, `error_HW` the photometric error
     (infinite out of view), `source_HW` tells warped from guessed pixels, `k` how many frames away the label was.
+    `agreed_HW` tells where several labelled frames say the same; None where only one has a say.
     """
 
     picture: Picture
@@ -52,6 +53,7 @@ class Draft:
     source_HW: NDArray[np.uint8]
     guess: Guess
     k: int
+    agreed_HW: NDArray[np.bool_] | None = None
 
 
 def inpaint(

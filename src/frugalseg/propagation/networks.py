@@ -33,7 +33,10 @@ class RefineConfig(Config):
         "networks whose features mean something else: of another kind, or from another start",
     )
     overrule: float = Field(
-        0.4, ge=0, lt=1, description="in use motion's label stays unless another one is likelier by this"
+        0.3,
+        ge=0,
+        lt=1,
+        description="in use motion's label stays unless another is likelier by this, and where labelled frames agree",
     )
     longest_cycle: int = Field(6, ge=1, description="longest cycle, in frames each way; lengths are drawn from 1 on")
     steps: int = Field(400, ge=0, description="training steps")

@@ -10,7 +10,8 @@ what motion alone gave, and g, whichever classes these name, and adds a residual
 with a, b, c and r from a last layer that starts at zero. It sees these three, the frame, the photometric error, M, the
 distance to the draft's nearest edge and how far the label was carried. Cross entropy, no discriminator: an adversary
 invents plausible objects. IGNORE is a class, as in the paper. In use it overrules motion's label only where another one
-is likelier by `overrule`: a change that is a toss-up is wrong as often as right, and wrong in the rare classes.
+is likelier by `overrule`, for a change that is a toss-up is wrong as often as right, and wrong in the rare classes; and
+never one that several labelled frames agree on.
 
 Axis legend: N drafts, C classes, F features, H x W pixels, D of g's features, h x w a quarter of H x W, rounded up.
 """
@@ -143,6 +144,8 @@ class Refiner(nn.Module):
         best_HW, ids_HW = share_CHW.max(dim=0)
         moved_HW = torch.from_numpy(np.minimum(draft.warped_HW, self.classes).astype(np.int64)).to(device)
         kept_HW = best_HW - share_CHW.gather(0, moved_HW[None])[0] <= self.overrule
+        if draft.agreed_HW is not None:
+            kept_HW |= torch.from_numpy(draft.agreed_HW).to(device)
         label_HW = torch.where(kept_HW, moved_HW, ids_HW).cpu().numpy().astype(np.uint8)
         label_HW[label_HW == self.classes] = IGNORE
         source_HW = np.where(label_HW == draft.label_HW, draft.source_HW, REFINED).astype(np.uint8)

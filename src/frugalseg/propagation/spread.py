@@ -7,7 +7,7 @@ label crosses its ends.
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import cv2
@@ -20,7 +20,7 @@ from frugalseg.core.config import Config
 from frugalseg.propagation.chain import Anchor, Chain, Reached
 from frugalseg.propagation.confidence import Confidence, pixel_features
 from frugalseg.propagation.cuts import scene_cut
-from frugalseg.propagation.fuse import ERROR_SCALE, Fused, Warp, fuse
+from frugalseg.propagation.fuse import ERROR_SCALE, Fused, Warp, agreed, fuse
 from frugalseg.propagation.inpaint import GUESSED, REFINED, Draft, inpaint
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
 from frugalseg.propagation.recurrent import Recurrent, Refines, Walk, carried_source
@@ -106,6 +106,7 @@ class Unreached:
 
 
 Event = Spread | Break | Unreached
+Groups = list[tuple[Warp, ...]]  # the warps of each labelled frame
 
 
 @dataclass(frozen=True)
@@ -241,14 +242,14 @@ class Spreader:
         elif guessed:
             origin_HW = _with_sources(origin_HW, carried_source(label_HW, reached))
         elif tools.semantic is not None:
-            label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, warps, nearest(reached))
+            label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, groups, nearest(reached))
         return label_HW, np.where(label_HW == IGNORE, NOTHING, origin_HW).astype(np.uint8), warps
 
     def _finish(
-        self, picture: Picture, label_HW: NDArray[np.uint8], origin_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int
+        self, picture: Picture, label_HW: NDArray[np.uint8], origin_HW: NDArray[np.uint8], groups: Groups, k: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return label and origins after inpainting, and after refinement where there is a network for it."""
-        draft = self._inpainted(picture, label_HW, warps, k)
+        draft = self._inpainted(picture, label_HW, groups, k)
         label_HW, source_HW = draft.label_HW, draft.source_HW
         if self._tools.refiner is not None:
             label_HW, source_HW = self._tools.refiner.refine(draft)
@@ -256,19 +257,21 @@ class Spreader:
 
     def draft(self, picture: Picture, reached: Sequence[Reached]) -> Draft:
         """Return a frame's label as a refinement network gets it; not with the paper's recursion, which has others."""
-        warps = [warp for group in self._warps(reached) for warp in group]
-        return self._inpainted(picture, self._fused(warps, False).label_HW, warps, nearest(reached))
+        groups = self._warps(reached)
+        label_HW = self._fused([warp for group in groups for warp in group], False).label_HW
+        return self._inpainted(picture, label_HW, groups, nearest(reached))
 
-    def _warps(self, reached: Sequence[Reached]) -> list[tuple[Warp, ...]]:
+    def _warps(self, reached: Sequence[Reached]) -> Groups:
         return [there.warps(self._tools.direct if self._config.quality else None) for there in reached]
 
     def _fused(self, warps: Sequence[Warp], everywhere: bool) -> Fused:
         return fuse(warps, self._tools.classes, self._config.error_scale, self._config.extend or everywhere)
 
-    def _inpainted(self, picture: Picture, label_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int) -> Draft:
+    def _inpainted(self, picture: Picture, label_HW: NDArray[np.uint8], groups: Groups, k: int) -> Draft:
         assert self._tools.semantic is not None
-        error_HW = np.min([warp.seen_error_HW for warp in warps], axis=0)
-        return inpaint(picture, label_HW, error_HW, self._tools.semantic.guess(picture), self._config.tau, k)
+        error_HW = np.min([warp.seen_error_HW for group in groups for warp in group], axis=0)
+        draft = inpaint(picture, label_HW, error_HW, self._tools.semantic.guess(picture), self._config.tau, k)
+        return replace(draft, agreed_HW=agreed(groups, label_HW))
 
 
 def _with_sources(origin_HW: NDArray[np.uint8], source_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -116,6 +116,24 @@ def test_motions_label_stays_unless_another_one_is_likelier_by_so_much(draft) ->
         assert (source == np.where(label == IGNORE, NOWHERE, np.where(label == draft.label_HW, WARPED, REFINED))).all()
 
 
+def test_what_labelled_frames_agree_on_stays_motions(draft) -> None:
+    agreed = np.random.default_rng(0).random(draft.label_HW.shape) < 0.5
+    label, _ = Refiner(CLASSES, 8).refine(replace(draft, agreed_HW=agreed))
+    assert (label == np.where(agreed, draft.warped_HW, draft.label_HW)).all()
+
+
+def test_a_draft_tells_where_two_labelled_frames_agree_and_one_tells_nothing(pictures, clip) -> None:
+    tools = Tools(Neighbours(Dis()), 11, Dis(), Constant())  # with quality, two warps of each labelled frame
+    spreader = Spreader(tools, SpreadConfig(quality=True))
+    sides = [spreader.bring(pictures, clip[number].label, number, 3) for number in (1, 5)]
+    assert spreader.draft(pictures[3], sides[:1]).agreed_HW is None
+    draft = spreader.draft(pictures[3], sides)
+    every = [warp.nearest_HW for there in sides for warp in there.warps(Dis())]
+    assert len(every) == 4
+    expected = np.all([label == draft.warped_HW for label in every], axis=0)
+    assert (draft.agreed_HW == expected).all() and 0.5 < expected.mean() < 1
+
+
 def test_features_of_another_network_than_it_has_learned_from_are_refused(draft) -> None:
     seen = replace(draft, guess=replace(draft.guess, deep_Dhw=np.zeros((3, 6, 8), np.float16)))
     assert (Refiner(CLASSES, 8, 3).refine(seen)[0] == draft.label_HW).all()
