@@ -130,6 +130,14 @@ class Network(nn.Module):
         )
         return Outputs(logits_NCHW, aux_NCHW[0] if aux_NCHW else None, features)
 
+    def covered(self, size_HW: Sequence[int]) -> tuple[int, int]:
+        """Return the height and width, in pixels of an image of that size, that its features' grid covers."""
+        inner = getattr(self.body, "inner", None)  # of a network around another, which pads by itself
+        found: tuple[int, int] = (
+            inner.covered(size_HW) if isinstance(inner, Network) else padded_size(size_HW, self.stride, self.least_px)
+        )
+        return found
+
     def parameter_groups(self, lr: float, head_lr_factor: float = 1.0) -> list[dict[str, Any]]:
         """Return two groups for an optimizer: the encoder at `lr`, everything else at `lr * head_lr_factor`."""
         encoder = list(self.encoder.parameters())

@@ -24,6 +24,7 @@ from frugalseg.propagation.refine import EDGE_REACH_PX, QUARTER, deep_features, 
 from frugalseg.propagation.semantic import Guess
 
 REACH_PX = int(EDGE_REACH_PX) + 2  # what lies farther from a crop counts nothing in it
+CONSTANT = 1e-3  # spread of a feature, against its mean, below which it is the same everywhere
 MAPS = ("label_HW", "warped_HW", "trusted_HW", "source_HW")
 GUESSED = ("first_HW", "second_HW", "margin_HW", "sure_HW")
 
@@ -101,12 +102,17 @@ class Crops:
 
     @property
     def deep_spread(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return mean and standard deviation of each of g's features over all frames."""
+        """Return mean and standard deviation of each of g's features over all frames; infinite where they are the same.
+
+        A feature that has told nothing so far, such as one that a ReLU cuts off, is not to be listened to later.
+        """
         if self._sums is None:
             return np.zeros(0, np.float32), np.ones(0, np.float32)
         count, total, squares = self._sums
         mean = total / count
-        return mean.astype(np.float32), np.sqrt(np.maximum(squares / count - mean**2, 1e-6)).astype(np.float32)
+        spread = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        spread[spread < CONSTANT * (1 + np.abs(mean))] = np.inf
+        return mean.astype(np.float32), spread.astype(np.float32)
 
     def batch(self, step: int, classes: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
         """Return features N x F x H x W, g's N x D x h x w, and labels N x H x W of a step.
@@ -222,6 +228,5 @@ def cut(draft: Draft, part: Part) -> Draft:
     """Return a part of a draft."""
     guess = Guess(*(getattr(draft.guess, name)[part] for name in GUESSED))
     maps = {name: getattr(draft, name)[part] for name in (*MAPS, "error_HW")}
-    return replace(
-        draft, picture=Picture(draft.picture.key, draft.picture.rgb_HWC[part]), guess=guess, agreed_HW=None, **maps
-    )
+    picture = Picture(draft.picture.key, draft.picture.rgb_HWC[part])
+    return replace(draft, picture=picture, guess=guess, agreed_HW=None, warped_source_HW=None, **maps)

@@ -114,10 +114,10 @@ def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend
 
 
 def agreed(frames: Sequence[Sequence[Warp]], label_HW: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-    """Tell where all warps of two labelled frames or more say this label; None with fewer frames."""
+    """Tell where two labelled frames or more all see a place and say this label; None with fewer frames."""
     if len(frames) < 2:
         return None
-    same = [warp.nearest_HW == label_HW for warps in frames for warp in warps]
+    same = [(warp.nearest_HW == label_HW) & warp.flow.valid_HW for warps in frames for warp in warps]
     return np.asarray(np.all(same, axis=0), np.bool_)
 
 

@@ -42,7 +42,8 @@ class Draft:
 
     `label_HW` is L^W, `warped_HW` the warp alone, `trusted_HW` the paper's M, `error_HW` the photometric error
     (infinite out of view), `source_HW` tells warped from guessed pixels, `k` how many frames away the label was.
-    `agreed_HW` tells where several labelled frames say the same; None where only one has a say.
+    `agreed_HW` tells where several labelled frames see the place and say the same; None where only one has a say.
+    `warped_source_HW` tells where the warped label came from itself; None: all of it from the anchor.
     """
 
     picture: Picture
@@ -54,6 +55,7 @@ class Draft:
     guess: Guess
     k: int
     agreed_HW: NDArray[np.bool_] | None = None
+    warped_source_HW: NDArray[np.uint8] | None = None
 
 
 def inpaint(
@@ -74,7 +76,9 @@ def inpaint(
     carried_HW: NDArray[np.uint8] | int = WARPED if warped_source_HW is None else warped_source_HW
     source_HW = np.where(trusted_HW, carried_HW, GUESSED).astype(np.uint8)
     source_HW[label_HW == IGNORE] = NOWHERE
-    return Draft(picture, label_HW, warped_HW, error_HW, trusted_HW, source_HW, guess, k)
+    return Draft(
+        picture, label_HW, warped_HW, error_HW, trusted_HW, source_HW, guess, k, warped_source_HW=warped_source_HW
+    )
 
 
 class Inpainted:

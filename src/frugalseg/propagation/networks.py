@@ -41,7 +41,7 @@ class RefineConfig(Config):
     longest_cycle: int = Field(6, ge=1, description="longest cycle, in frames each way; lengths are drawn from 1 on")
     steps: int = Field(400, ge=0, description="training steps")
     batch_size: int = Field(4, ge=1, description="crops a step")
-    crop_px: int = Field(160, ge=16, description="height and width of a crop")
+    crop_px: int = Field(160, ge=16, multiple_of=4, description="height and width of a crop, a multiple of 4")
     lr: float = Field(2e-3, gt=0, description="AdamW's rate at the start; it falls to 0 along a half cosine")
     weight_decay: float = Field(1e-2, ge=0, description="AdamW's")
     cycles: int = Field(4, ge=1, description="cycles, or labels from elsewhere, drawn for each labelled frame")

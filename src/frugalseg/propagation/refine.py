@@ -27,7 +27,7 @@ from torch.nn import functional
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.errors import DataError
 from frugalseg.models.network import pad_to_multiple
-from frugalseg.propagation.inpaint import NOWHERE, REFINED, Draft
+from frugalseg.propagation.inpaint import NOWHERE, REFINED, WARPED, Draft
 from frugalseg.propagation.networks import REFINE
 from frugalseg.propagation.stored import load_network, save_network
 from frugalseg.propagation.warp import edge_distance
@@ -136,19 +136,24 @@ class Refiner(nn.Module):
             if len(draft.guess.deep_Dhw) != self.deep:
                 raise DataError(
                     f"{draft.picture.key}: the network that guesses has {len(draft.guess.deep_Dhw)} features, and the "
-                    f"refinement network has learned from one with {self.deep}. Give networks of one kind."
+                    f"refinement network has learned from one with {self.deep}. Give networks of one kind, or let it "
+                    "read none (deep = false)."
                 )
             inputs[1] = deep_features(draft.guess.deep_Dhw, draft.picture.size_HW)
         device = self.head.weight.device
         share_CHW = self(*(torch.from_numpy(part)[None].to(device) for part in inputs))[0].softmax(dim=0)
         best_HW, ids_HW = share_CHW.max(dim=0)
         moved_HW = torch.from_numpy(np.minimum(draft.warped_HW, self.classes).astype(np.int64)).to(device)
+        has_one_HW = np.isfinite(draft.error_HW) | (draft.warped_HW != IGNORE)  # else motion has nothing to say
         kept_HW = best_HW - share_CHW.gather(0, moved_HW[None])[0] <= self.overrule
+        kept_HW &= torch.from_numpy(has_one_HW).to(device)
         if draft.agreed_HW is not None:
             kept_HW |= torch.from_numpy(draft.agreed_HW).to(device)
         label_HW = torch.where(kept_HW, moved_HW, ids_HW).cpu().numpy().astype(np.uint8)
         label_HW[label_HW == self.classes] = IGNORE
-        source_HW = np.where(label_HW == draft.label_HW, draft.source_HW, REFINED).astype(np.uint8)
+        moved_source = WARPED if draft.warped_source_HW is None else draft.warped_source_HW
+        source_HW = np.where(label_HW == draft.warped_HW, moved_source, REFINED)
+        source_HW = np.where(label_HW == draft.label_HW, draft.source_HW, source_HW).astype(np.uint8)
         source_HW[label_HW == IGNORE] = NOWHERE
         return label_HW, source_HW
 
@@ -167,7 +172,7 @@ def _block(inputs: int, outputs: int) -> nn.Module:
 
 def save_refiner(folder: Path, refiner: Refiner) -> None:
     """Write Ω to a folder."""
-    sizes = {"classes": refiner.classes, "channels": refiner.channels, "deep": 1 + refiner.deep}  # none is 0
+    sizes = {"classes": refiner.classes, "channels": refiner.channels, "deep": 1 + refiner.deep}  # sizes are 1 or more
     save_network(folder, REFINE, refiner, sizes)
 
 

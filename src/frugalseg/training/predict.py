@@ -4,7 +4,7 @@ Axis legend: C classes, H x W the frame, h x w the network's input.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from torch.nn import functional
 from frugalseg.core.config import Config
 from frugalseg.core.records import Frame
 from frugalseg.models.network import Network, Outputs
+
+QUARTER = 4
 
 
 class PredictConfig(Config):
@@ -78,7 +80,7 @@ class Predictor:
     def with_features(self, image_HWC: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
         """Return `logits`, and the features F x h x w of one plain view of the whole frame, None if there are none.
 
-        What their grid has of the padding is cut off.
+        Their grid covers the frame and no padding, and is no finer than a quarter of the view.
         """
         view_1Chw = self._scaled(self._image(image_HWC), 1.0)
         outputs: Outputs = self._network(view_1Chw)
@@ -88,12 +90,8 @@ class Predictor:
             logits_CHW = self.logits(image_HWC)
         if outputs.features is None:
             return logits_CHW, None
-        stride = self._network.stride
-        shares = [length / (stride * math.ceil(length / stride)) for length in view_1Chw.shape[-2:]]
-        rows, columns = (
-            max(1, math.ceil(size * part)) for size, part in zip(outputs.features.shape[-2:], shares, strict=True)
-        )
-        return logits_CHW, outputs.features[0, :, :rows, :columns]
+        view_hw = view_1Chw.shape[-2:]
+        return logits_CHW, on_frame(outputs.features.float(), view_hw, self._network.covered(view_hw))[0]
 
     def _image(self, image_HWC: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(image_HWC).to(self._device).permute(2, 0, 1)[None].float() / 255
@@ -123,6 +121,27 @@ class Predictor:
         """Yield each frame with its logits, in order; one frame in memory at a time."""
         for frame in frames:
             yield frame, self.logits(read(frame))
+
+
+def on_frame(features_NFhw: Tensor, view_hw: Sequence[int], covered_hw: Sequence[int]) -> Tensor:
+    """Return features on a grid that covers a view, from one that covers the view and what was padded at its ends.
+
+    Between cells they are read bilinearly. No finer than a quarter of the view: cells are averaged first.
+    """
+    most = [-(-covered // QUARTER) for covered in covered_hw]
+    size = [min(cells, limit) for cells, limit in zip(features_NFhw.shape[-2:], most, strict=True)]
+    if size != list(features_NFhw.shape[-2:]):
+        features_NFhw = functional.adaptive_avg_pool2d(features_NFhw, (size[0], size[1]))
+    if tuple(view_hw) == tuple(covered_hw):
+        return features_NFhw
+    places = []
+    for cells, view, covered in zip(size, view_hw, covered_hw, strict=True):
+        count = max(1, round(cells * view / covered))
+        middle_px = (torch.arange(count, device=features_NFhw.device) + 0.5) * view / count
+        places.append(2 * middle_px / covered - 1)
+    rows, columns = torch.meshgrid(*places, indexing="ij")
+    grid_Nhw2 = torch.stack([columns, rows], dim=-1)[None].expand(len(features_NFhw), -1, -1, -1)
+    return functional.grid_sample(features_NFhw, grid_Nhw2, padding_mode="border", align_corners=False)
 
 
 def tiled(logits_of: Callable[[Tensor], Tensor], view_1Chw: Tensor, tile: int) -> Tensor:

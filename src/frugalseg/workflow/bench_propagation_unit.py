@@ -165,7 +165,10 @@ class _Work:
         if not self._unit.folds:
             semantic = tools.semantic
             return lambda key: semantic
-        guesses = [self._recent(open_guess(Path(model), self._plan.classes)) for model in self._unit.folds]
+        guesses = [
+            self._recent(open_guess(Path(model), self._plan.classes, self._config.reads_features))
+            for model in self._unit.folds
+        ]
         parts = halves(self._half.learned, len(guesses), self._config.gap, "parts")
         fold = {
             frame.key: guess

@@ -37,7 +37,7 @@ from frugalseg.workflow.propagate_plan import (
 from frugalseg.workflow.propagate_prepare import calibrate, labelled_places, learn_refiner
 from frugalseg.workflow.propagate_run import has_refiner, motion_folder, open_tools
 from frugalseg.workflow.propagate_summary import made_of, summary
-from frugalseg.workflow.propagate_unseen import caution, read_unseen, unseen_for
+from frugalseg.workflow.propagate_unseen import caution, read_unseen, require_one_kind, unseen_for
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 FLOWS, LOCK = "flows", ".lock"
@@ -140,7 +140,8 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
     config = plan.config
     learn_motion(motion_folder(folder, plan), runs, config, options)
     tools, places = open_tools(folder, plan), labelled_places(runs, source)
-    semantic_for = unseen_for(plan.unseen, whole, plan.classes, tools.semantic) if tools.semantic else None
+    deep, semantic = config.reads_features, tools.semantic
+    semantic_for = unseen_for(plan.unseen, whole, plan.classes, semantic, deep) if semantic else None
     if config.method == "warp_refine" and not has_refiner(folder):
         assert semantic_for is not None  # open_tools gives a network to all but `warp` and `oracle`
         learn_refiner(folder / REFINER, places, source, tools, config, semantic_for)
@@ -174,6 +175,8 @@ def _plan(
     if unseen is not None and not config.guesses:
         raise ConfigError(f"--unseen: for methods that ask a network what it guesses; {config.method} asks none.")
     models = read_unseen(unseen) if unseen is not None else {}
+    if config.reads_features and checkpoint is not None:
+        require_one_kind(checkpoint, models)
     given = {"labels": labels, "checkpoint": checkpoint, "raft_weights": config.raft_weights}
     given |= {"sdc_weights": config.sdc_weights}
     given |= {f"unseen {number}": Path(model) for number, model in enumerate(sorted(set(models.values())))}

@@ -41,6 +41,11 @@ class PropagateConfig(SpreadConfig, DisConfig, RaftConfig, RefineConfig, SdcConf
         """Whether a network is asked."""
         return self.method not in ("warp", "oracle")
 
+    @property
+    def reads_features(self) -> bool:
+        """Whether what the network's last layer sees is wanted."""
+        return self.method == "warp_refine" and self.deep
+
     @model_validator(mode="after")
     def _one_picture_is_warped(self) -> "PropagateConfig":
         if self.joint and (self.method != "warp" or self.anchors != 1 or self.quality or self.extend):

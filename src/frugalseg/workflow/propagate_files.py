@@ -94,7 +94,10 @@ def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
 
 @contextmanager
 def opened_log(folder: Path, number: int) -> Iterator[StretchLog]:
-    """Give a stretch's log to add to, after a line cut off by a kill; in the end no row waits, whatever was raised."""
+    """Give a stretch's log to add to, after a line cut off by a kill; in the end no row waits, whatever was raised.
+
+    Where a file could not be written the rows since then are left out: their frames are made again.
+    """
     path = folder / FRAMES / f"{number}.jsonl"
     whole = path.read_text(encoding="utf-8") if path.is_file() else ""
     with open(path, "a", encoding="utf-8") as rows, ThreadPoolExecutor(1) as writer:
@@ -103,8 +106,13 @@ def opened_log(folder: Path, number: int) -> Iterator[StretchLog]:
         log = StretchLog(folder, rows, writer)
         try:
             yield log
-        finally:
-            log.settle()
+        except BaseException as error:
+            try:
+                log.settle()
+            except Exception as other:  # what stopped the work matters more
+                error.add_note(f"Nor could all that was done be written: {other}")
+            raise
+        log.settle()
 
 
 def read_rows(folder: Path, number: int) -> list[dict[str, Any]]:

@@ -168,7 +168,7 @@ def learn_refiner(
         semantic_for: The network that guesses on the frame with this key, and in its cycles.
 
     Raises:
-        TrainingError: no labelled frame has a neighbour.
+        TrainingError: no labelled frame has a neighbour, or networks that guess differ in the number of their features.
     """
     from frugalseg.propagation.cycle_crops import Crops
     from frugalseg.propagation.refine import save_refiner

@@ -68,7 +68,7 @@ def open_tools(folder: Path, plan: Plan) -> Tools:
     semantic = refiner = None
     if config.guesses:
         assert plan.checkpoint is not None
-        semantic = open_guess(Path(plan.checkpoint), plan.classes)
+        semantic = open_guess(Path(plan.checkpoint), plan.classes, config.reads_features)
     if config.method == "warp_refine" and has_refiner(folder):
         from frugalseg.propagation.refine import load_refiner
 
@@ -78,8 +78,8 @@ def open_tools(folder: Path, plan: Plan) -> Tools:
     return Tools(neighbours, len(plan.classes), motion, semantic, refiner, confidence, alone)
 
 
-def open_guess(model: Path, classes: ClassSet) -> Semantic:
-    """Return the network of a model folder as what guesses.
+def open_guess(model: Path, classes: ClassSet, deep: bool) -> Semantic:
+    """Return the network of a model folder as what guesses, with `deep` bringing what its last layer sees.
 
     Raises:
         ConfigError: it predicts other classes.
@@ -94,7 +94,7 @@ def open_guess(model: Path, classes: ClassSet) -> Semantic:
             f"{model}: this network predicts {', '.join(network.classes.names)}, but the labels are of "
             f"{', '.join(classes.names)}.\nGive a network with the same classes in the same order."
         )
-    return NetworkGuess(Predictor(network, (info["input_height"], info["input_width"])))
+    return NetworkGuess(Predictor(network, (info["input_height"], info["input_width"])), deep)
 
 
 class Stretches:

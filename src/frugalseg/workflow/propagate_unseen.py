@@ -46,6 +46,24 @@ def read_unseen(path: Path) -> dict[str, str]:
     return found
 
 
+def require_one_kind(checkpoint: Path, unseen: Mapping[str, str]) -> None:
+    """Check that all networks whose features refinement reads are of one kind.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    from frugalseg.models.store import read_model_info
+
+    own = read_model_info(checkpoint)["network"]
+    for model in sorted(set(unseen.values())):
+        if (other := read_model_info(Path(model))["network"]) != own:
+            raise ConfigError(
+                f"--unseen {model}: it is {other}, and the network that guesses, {checkpoint}, is {own}. Refinement "
+                "reads what their last layers see, which means something else in each. Give networks of one kind, or "
+                "let refinement read none (--set deep=false)."
+            )
+
+
 def taught(model: Path) -> bool | None:
     """Tell whether a model, or one that it goes on from, has learned from people's answers.
 
@@ -73,9 +91,9 @@ def caution(config: PropagateConfig, checkpoint: Path | None, unseen: Path | Non
 
 
 def unseen_for(
-    unseen: Mapping[str, str], labelled: Collection[str], classes: ClassSet, default: Semantic
+    unseen: Mapping[str, str], labelled: Collection[str], classes: ClassSet, default: Semantic, deep: bool
 ) -> Callable[[str], Semantic]:
-    """Return what guesses on the labelled frame with a key; `default` where `unseen` is empty.
+    """Return what guesses on the labelled frame with a key, if `deep` with what it sees; `default` without `unseen`.
 
     Raises:
         ConfigError: a labelled frame without a network, or a network of other classes.
@@ -87,5 +105,5 @@ def unseen_for(
             f"--unseen: {len(without)} of {len(labelled)} labelled frames have no network there, e.g. {without[0]}. "
             "Add a row for each."
         )
-    opened = {model: open_guess(Path(model), classes) for model in sorted(set(unseen.values()))}
+    opened = {model: open_guess(Path(model), classes, deep) for model in sorted(set(unseen.values()))}
     return lambda key: opened[unseen.get(key, unseen.get(EVERY, ""))]

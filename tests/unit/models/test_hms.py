@@ -92,6 +92,15 @@ def test_the_encoder_is_the_inner_networks_and_learns_at_its_rate() -> None:
     assert attention <= {id(weight) for weight in head["params"]}
 
 
+def test_the_grid_of_its_features_is_that_of_the_network_inside() -> None:
+    network = build("hms:shuffle_lite", TWO, seed=3).eval()
+    inner = build("shuffle_lite", TWO)
+    for size_HW in ((33, 47), (64, 96)):
+        assert network.covered(size_HW) == inner.covered(size_HW) >= size_HW
+        features = network(torch.zeros(1, 3, *size_HW)).features
+        assert features is not None and [4 * cells for cells in features.shape[-2:]] == list(network.covered(size_HW))
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "message"),
     [

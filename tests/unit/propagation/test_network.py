@@ -5,7 +5,6 @@ import torch
 
 from frugalseg.core.classes import ClassSet, SemanticClass
 from frugalseg.models.shuffle_lite import shuffle_lite
-from frugalseg.propagation.motion import Picture
 from frugalseg.propagation.network import DEEP, NetworkGuess, thinned
 from frugalseg.training.predict import Predictor
 
@@ -15,11 +14,21 @@ CLASSES = ClassSet("three", tuple(SemanticClass(name, (number, 0, 0), (number,))
 def test_a_guess_brings_what_the_last_layer_sees(noise) -> None:
     torch.manual_seed(0)
     predictor, picture = Predictor(shuffle_lite(CLASSES), (48, 64)), noise(0)
-    guess = NetworkGuess(predictor).guess(picture)
+    guess, plain = NetworkGuess(predictor, deep=True).guess(picture), NetworkGuess(predictor).guess(picture)
     features = predictor.outputs(picture.rgb_HWC).features
     assert features is not None and (guess.deep_Dhw == features[0].numpy().astype(np.float16)).all()
     assert (guess.first_HW == predictor.logits(picture.rgb_HWC).argmax(dim=0).numpy()).all()
-    assert isinstance(picture, Picture) and guess.deep_Dhw.shape[1:] == (12, 16)
+    assert guess.deep_Dhw.shape[1:] == (12, 16)
+    assert plain.deep_Dhw.size == 0 and (plain.first_HW == guess.first_HW).all()
+
+
+def test_features_beyond_half_precision_stay_numbers(noise) -> None:
+    class Loud:
+        def with_features(self, rgb_HWC):
+            return torch.zeros(3, *rgb_HWC.shape[:2]), torch.full((1, 2, 2), -1e6)
+
+    deep = NetworkGuess(Loud(), deep=True).guess(noise(0)).deep_Dhw  # type: ignore[arg-type]
+    assert np.isfinite(deep).all() and (deep < -5e4).all()
 
 
 def test_many_features_are_mixed_down_always_in_the_same_way_and_keep_distances() -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import nn
 from frugalseg.core.config import load_config
 from frugalseg.core.errors import ConfigError
 from frugalseg.models.network import Outputs
-from frugalseg.training.predict import PredictConfig, Predictor, tile_spans, tiled
+from frugalseg.training.predict import PredictConfig, Predictor, on_frame, tile_spans, tiled
 
 
 class Pointwise(nn.Module):
@@ -125,27 +126,44 @@ def test_averaging_keeps_small_doubts() -> None:
 
 
 class Gridded(Pointwise):
-    """Also says what it sees, on a grid of stride 8 over the image padded to whole cells."""
+    """Also says where it looks: the middle of each cell of stride 8, over the image padded to whole cells."""
 
-    stride = 8
+    def covered(self, size_HW: Sequence[int]) -> tuple[int, int]:
+        rows, columns = (8 * -(-length // 8) for length in size_HW)
+        return rows, columns
 
     def forward(self, images: torch.Tensor) -> Outputs:
-        rows, columns = (-(-length // 8) for length in images.shape[-2:])
+        rows, columns = (torch.arange(length / 8) * 8 + 3.5 for length in self.covered(images.shape[-2:]))
         self.seen.append((images.shape[-2], images.shape[-1]))
-        return Outputs(self.mix(images), None, torch.arange(2 * rows * columns * 1.0).reshape(1, 2, rows, columns))
+        return Outputs(self.mix(images), None, torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None])
 
 
-def test_features_come_with_the_same_logits_in_one_look_and_without_what_was_padded() -> None:
+def test_features_come_with_the_same_logits_in_one_look() -> None:
     for settings, looks in (({}, 1), ({"flip": True}, 3)):
         network = Gridded()
-        logits, features = predictor(network, None, **settings).with_features(frame(24, 17))
-        assert torch.equal(logits, predictor(Gridded(), None, **settings).logits(frame(24, 17)))
-        assert features is not None and features.shape == (2, 3, 3) and len(network.seen) == looks
-    _, features = predictor(Gridded(), None).with_features(frame(25, 16))
-    assert features is not None and features.shape == (2, 4, 2)
-    network = Pointwise()
-    network.stride = 8  # type: ignore[assignment]
-    assert predictor(network).with_features(frame())[1] is None
+        logits, features = predictor(network, None, **settings).with_features(frame(24, 16))
+        assert torch.equal(logits, predictor(Gridded(), None, **settings).logits(frame(24, 16)))
+        assert features is not None and features.shape == (2, 3, 2) and len(network.seen) == looks
+    assert predictor(Pointwise()).with_features(frame())[1] is None
+
+
+@pytest.mark.parametrize("size_HW", [(24, 17), (25, 16), (58, 39), (60, 61)])
+def test_features_lie_on_the_frame_and_not_on_what_was_padded(size_HW: tuple[int, int]) -> None:
+    _, features = predictor(Gridded(), None).with_features(frame(*size_HW))
+    assert features is not None
+    for axis, length in enumerate(size_HW):
+        count = features.shape[1 + axis]
+        middle = (torch.arange(count) + 0.5) * length / count - 0.5
+        inner = (middle >= 3.5) & (middle <= 8 * -(-length // 8) - 4.5)  # beyond the outer middles nothing lies between
+        found = features[axis].movedim(axis, 0)
+        assert torch.allclose(found[inner], middle[inner, None].expand_as(found[inner]), atol=1e-3)
+        assert abs(length / count - 8) < 3
+
+
+def test_a_fine_grid_is_averaged_to_a_quarter_of_the_view() -> None:
+    features = torch.arange(16.0).reshape(1, 1, 1, 16).expand(1, 1, 8, 16)
+    found = on_frame(features, (8, 16), (8, 16))
+    assert found.shape == (1, 1, 2, 4) and found[0, 0, 0].tolist() == [1.5, 5.5, 9.5, 13.5]
 
 
 def test_frames_come_in_order_one_at_a_time() -> None:

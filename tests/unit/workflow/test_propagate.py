@@ -257,6 +257,19 @@ def test_in_cycles_guesses_a_network_that_has_not_seen_the_frame(
     assert read_unseen(model) == {EVERY: str(model)}
 
 
+def test_networks_whose_features_refinement_reads_are_of_one_kind(video: Path, model: Path, tmp_path: Path) -> None:
+    from frugalseg.models.build import build
+    from frugalseg.models.store import save_model
+
+    height, width = SIZE_HW
+    other = tmp_path / "other"
+    other.mkdir()
+    save_model(other, build("fcn8s:vgg11_fc32", CLASSES, seed=0), {"input_height": height, "input_width": width})
+    with pytest.raises(ConfigError, match="it is fcn8s:vgg11_fc32, and the network.*is shuffle_lite.*deep=false"):
+        spread(video, tmp_path / "a", *TINY, checkpoint=model, unseen=other)
+    assert spread(video, tmp_path / "b", *TINY, "deep=false", checkpoint=model, unseen=other)["spread"] == 12
+
+
 def test_a_network_of_other_classes_is_refused(video: Path, tmp_path: Path) -> None:
     from frugalseg.models.build import build
     from frugalseg.models.store import save_model
