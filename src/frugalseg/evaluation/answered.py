@@ -1,5 +1,6 @@
 """What the report is told of the people who answered: what answers took, and how far they can be believed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from frugalseg.evaluation.compare import Interval
@@ -51,7 +52,7 @@ class Person:
 class Answered:
     """All of it. On `shared` questions several people answered, on `same` of these alike; `undecided` are open.
 
-    `plan_s` is what a question about a pixel is reckoned with from here on.
+    `plan_s` is what a question of each kind (point, image) that was answered is reckoned with from here on.
     """
 
     timed: tuple[Timed, ...]
@@ -59,4 +60,4 @@ class Answered:
     shared: int
     same: int
     undecided: int
-    plan_s: float
+    plan_s: Mapping[str, float]

@@ -15,7 +15,8 @@ from frugalseg.workflow.project import LEDGER, Project
 from frugalseg.workflow.round_labels import annotators_of
 from frugalseg.workflow.rounds import label_stages
 
-KINDS = {"point": "pixel", "gold": "known pixel", "decision": "decision"}
+KINDS = {"point": "pixel", "gold": "known pixel", "decision": "decision", "image": "whole frame"}
+ASKED = ("point", "image")  # what a selection forecasts the seconds of
 MISTAKES = 5  # named of each person
 
 
@@ -25,35 +26,45 @@ def answered(project: Project, runs: Sequence[RunInfo]) -> Answered | None:
     ledgers = [json.loads((run.folder / LEDGER).read_text()) for run in labels]
     if not ledgers:
         return None
+    by_name = [ledger for ledger in ledgers if "people" in ledger]  # whole frames come back without names
     timed = [row for run, ledger in zip(labels, ledgers, strict=True) for row in _timed(project, run, ledger)]
     return Answered(
         timed=tuple(timed),
-        people=_people(project, ledgers, annotators_of(labels) or Annotators.nobody(len(project.classes))),
-        shared=sum(ledger["agreement"]["questions"] for ledger in ledgers),
-        same=sum(ledger["agreement"]["same"] for ledger in ledgers),
-        undecided=sum(ledger["undecided"] for ledger in ledgers),
-        plan_s=Prices(project).common.model.expected("point"),
+        people=_people(project, by_name, annotators_of(labels) or Annotators.nobody(len(project.classes))),
+        shared=sum(ledger["agreement"]["questions"] for ledger in by_name),
+        same=sum(ledger["agreement"]["same"] for ledger in by_name),
+        undecided=sum(ledger["undecided"] for ledger in by_name),
+        plan_s={
+            kind: Prices(project).common.model.expected(kind)
+            for kind in ASKED
+            if any(kind in ledger["answers"] for ledger in ledgers)
+        },
     )
 
 
 def _timed(project: Project, run: RunInfo, ledger: Mapping[str, Any]) -> list[Timed]:
     asked = project.run(str(run.input("questions"))).extra
-    cost = asked.get("cost", {})
-    answers = asked["questions"] * (1 + cost.get("overlap", 0.0) + cost.get("gold", 0.0))
-    forecast_s = round(asked.get("human_seconds_planned", math.nan) / answers, 6)  # shares in and out: 3 s stay 3 s
     return [
         Timed(
             round=run.folder.name,
-            kind=KINDS[kind],
+            kind=KINDS.get(kind, kind),
             answers=count,
             seconds=ledger["seconds"][kind],
             median_s=Interval(*(_number(ledger["each_s"][kind].get(name)) for name in ("median", "from", "to"))),
             low_s=_number(ledger["each_s"][kind]["low"]),
             high_s=_number(ledger["each_s"][kind]["high"]),
-            forecast_s=forecast_s if kind == "point" else math.nan,
+            forecast_s=_forecast_s(asked, kind) if kind in ASKED else math.nan,
         )
         for kind, count in ledger["answers"].items()
     ]
+
+
+def _forecast_s(asked: Mapping[str, Any], kind: str) -> float:
+    """Return what one answer was expected to take; pixels are partly asked twice, and among known ones."""
+    cost = asked.get("cost", {})
+    shares = cost.get("overlap", 0.0) + cost.get("gold", 0.0) if kind == "point" else 0.0
+    answers = asked["questions"] * (1 + shares)
+    return round(float(asked.get("human_seconds_planned", math.nan)) / answers, 6)  # shares in and out: 3 s stay 3 s
 
 
 def _people(project: Project, ledgers: Sequence[Mapping[str, Any]], told: Annotators) -> tuple[Person, ...]:

@@ -4,12 +4,14 @@ Its stages are ordinary ones, so "is it done?" is asked of the folders, and what
 """
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from frugalseg.core.artifact import Stage
-from frugalseg.core.errors import ArtifactError
+from frugalseg.core.errors import ArtifactError, BusyError
 from frugalseg.core.runs import RunInfo
 from frugalseg.workflow.bench_jobs import Kind
 from frugalseg.workflow.choose_model import judge_stage
@@ -22,6 +24,7 @@ from frugalseg.workflow.stage import Options, StageResult
 from frugalseg.workflow.train import adapt, retrain
 
 SCORES_ONLY = Options(overrides=("drift_frames=0", "gallery_frames=0"), quiet=True)
+WAIT_S = 0.2  # between looks whether a stage that another job is at is done
 QUIET, DRY = Options(quiet=True), Options(dry_run=True, quiet=True)
 
 
@@ -154,12 +157,21 @@ def _start(project: Project, job: Job) -> Path | None:
 def _ask(project: Project, ask: Ask, start: Path) -> Path:
     """Ask with the model of `start`, let the oracle answer, and return the folder of the answers."""
     if ask.everything:
-        return label(project, True, None, QUIET, everything=True).where
+        return _shared(lambda: label(project, True, None, QUIET, everything=True))
     if ask.budget is None:
-        return label_nothing(project, QUIET).where
+        return _shared(lambda: label_nothing(project, QUIET))
     options = Options(overrides=ask.overrides, quiet=True)
-    questions = select(project, ask.strategy, ask.budget, start, options, alone=True, simulated=True)
-    return label(project, True, questions.where, QUIET).where
+    questions = _shared(lambda: select(project, ask.strategy, ask.budget, start, options, alone=True, simulated=True))
+    return _shared(lambda: label(project, True, questions, QUIET))
+
+
+def _shared(stage: Callable[[], StageResult]) -> Path:
+    """Run a stage that several jobs have in common and return its folder; another one that is at it is waited for."""
+    while True:
+        try:
+            return stage().where
+        except BusyError:
+            time.sleep(WAIT_S)
 
 
 def _answered(project: Project, ask: Ask, start: Path) -> Path | None:

@@ -101,7 +101,7 @@ def test_the_figures_of_the_report(told):
     assert (point.forecast_s, point.off) == (pytest.approx(PLANNED_S), pytest.approx(-1 / 3)), "of one answer"
     assert gold.kind == "known pixel" and math.isnan(gold.off)
     assert (found.shared, found.same, found.undecided) == (ASKED, ASKED, 0)
-    assert found.plan_s == Prices(project).common.model.point_s
+    assert found.plan_s == {"point": Prices(project).common.model.point_s}
     ann, bob = found.people
     assert (ann.name, ann.right.value, ann.checked) == ("ann", 1.0, gold.answers - bob.checked)
     assert bob.right.value < 0.5 and bob.estimated_right < ann.estimated_right and bob.judged == ASKED + bob.checked

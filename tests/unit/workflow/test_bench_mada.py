@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from frugalseg.cli.main import run
-from frugalseg.core.errors import ConfigError
+from frugalseg.core.errors import BusyError, ConfigError
 from frugalseg.core.records import Query, QueryKind
 from frugalseg.core.table import read_records
 from frugalseg.data.toycity import write_dataset
+from frugalseg.workflow import bench_job
 from frugalseg.workflow.bench import BenchOptions
 from frugalseg.workflow.bench_job import Ask, Job
 from frugalseg.workflow.bench_mada import PAPER_WARM_UP, even_steps, mada, read_sweeps, rows_of
 from frugalseg.workflow.catalog import IMAGE_SELECTORS
 from frugalseg.workflow.project import QUESTIONS, Project, init_project
-from frugalseg.workflow.stage import Options
+from frugalseg.workflow.stage import Options, StageResult
 
 SIZE_HW = (32, 48)
 QUIET, DRY = Options(quiet=True), Options(dry_run=True, quiet=True)
@@ -218,3 +219,16 @@ def test_from_the_command_line_it_says_what_it_would_do(project: Project, capsys
     assert run([*arguments, "--grid", "K=1,budget"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert {"m1_K1", "m1_1%", "m1_20%"} <= told["rows"].keys() and told["rows"]["m1_20%"]["budget"] == "20%images"
+
+
+def test_a_stage_that_another_job_is_at_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bench_job, "WAIT_S", 0.0)
+    looks = []
+
+    def stage() -> StageResult:
+        looks.append(1)
+        if len(looks) < 3:
+            raise BusyError("process 7 is at work here")
+        return StageResult("select", tmp_path, {})
+
+    assert bench_job._shared(stage) == tmp_path and len(looks) == 3

@@ -21,10 +21,12 @@ from frugalseg.core.table import read_records
 from frugalseg.data.labels import LabelReader
 from frugalseg.data.readers import video
 from frugalseg.data.toycity import CLASSES
+from frugalseg.workflow.answered_exhibits import answered
 from frugalseg.workflow.label import label
 from frugalseg.workflow.people import open_store, prepare
 from frugalseg.workflow.pricing import Prices
 from frugalseg.workflow.project import ANSWERS, LEDGER, PARTIAL, QUESTIONS, Project
+from frugalseg.workflow.report import report_stage
 from frugalseg.workflow.select import select
 from frugalseg.workflow.stage import Options
 from frugalseg.workflow.status import next_command
@@ -200,6 +202,24 @@ def test_measured_minutes_become_the_cost_of_an_image(asked, tmp_path: Path) -> 
     draw(project, tmp_path / "out", keys)
     import_tasks(project, None, "folder", tmp_path / "out", QUIET, minutes_each=20)
     assert Prices(project).common.facts["image_s"] == (3 * 1200 + 5 * 4500) / 8
+
+
+def test_the_report_says_what_whole_frames_took(asked, tmp_path: Path) -> None:
+    project, _, keys = asked
+    export_tasks(project, None, "folder", tmp_path / "out", QUIET)
+    draw(project, tmp_path / "out", keys)
+    minutes(tmp_path / "out", **dict.fromkeys(keys, "10"))
+    import_tasks(project, None, "folder", tmp_path / "out", QUIET)
+    found = answered(project, project.list())
+    assert found is not None and found.people == () and set(found.plan_s) == {"image"}
+    (row,) = found.timed
+    assert (row.kind, row.answers, row.median_s.value) == ("whole frame", 3, 600.0)
+    assert (row.forecast_s, row.off) == (4500.0, pytest.approx(600 / 4500 - 1))
+    assert found.plan_s["image"] == Prices(project).common.model.expected("image") < 4500
+    html = (report_stage(project, QUIET).where / "report.html").read_text(encoding="utf-8")
+    section = html[html.index('id="answered"') :].split("</section>")[0]
+    assert "whole frame" in section and "Whole frames: as told" in section and "A pixel" not in section
+    assert "Table of people" not in section
 
 
 def test_from_the_command_line(asked, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
