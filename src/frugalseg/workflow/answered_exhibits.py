@@ -63,8 +63,8 @@ def _forecast_s(asked: Mapping[str, Any], kind: str) -> float:
     """Return what one answer was expected to take; pixels are partly asked twice, and among known ones."""
     cost = asked.get("cost", {})
     shares = cost.get("overlap", 0.0) + cost.get("gold", 0.0) if kind == "point" else 0.0
-    answers = asked["questions"] * (1 + shares)
-    return round(float(asked.get("human_seconds_planned", math.nan)) / answers, 6)  # shares in and out: 3 s stay 3 s
+    each_s = float(asked.get("human_seconds_planned", math.nan)) / float(asked["questions"] * (1 + shares))
+    return round(each_s, 6)  # shares in and out: 3 s stay 3 s
 
 
 def _people(project: Project, ledgers: Sequence[Mapping[str, Any]], told: Annotators) -> tuple[Person, ...]:
