@@ -10,10 +10,10 @@ A file is read once: what is checked, hashed and decoded are the same bytes, who
 
 import hashlib
 import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -133,12 +133,18 @@ def write_picture_png(path: Path, rgb_HWC: NDArray[np.uint8]) -> None:
 
 def png_bytes(pixels: NDArray[np.uint8]) -> bytes:
     """Return class ids (H x W) or a picture (H x W x 3 RGB) as an 8-bit PNG."""
+    if pixels.ndim == 2:  # ids are runs, and rows repeat: a third of Pillow's time, and smaller than its level 3
+        import cv2
+
+        how = {
+            cv2.IMWRITE_PNG_COMPRESSION: 1,
+            cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_RLE,
+            cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_FILTER_UP,
+        }
+        _, encoded = cv2.imencode(".png", np.ascontiguousarray(pixels, np.uint8), [*chain(*how.items())])
+        return encoded.tobytes()
     buffer = io.BytesIO()
-    image = Image.fromarray(np.ascontiguousarray(pixels, np.uint8))
-    if pixels.ndim == 2:  # ids are runs: smaller and sooner than level 3
-        image.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
-    else:
-        image.save(buffer, "PNG", compress_level=3)
+    Image.fromarray(np.ascontiguousarray(pixels, np.uint8)).save(buffer, "PNG", compress_level=3)
     return buffer.getvalue()
 
 

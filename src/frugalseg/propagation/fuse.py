@@ -7,6 +7,7 @@ Legend: H x W pixels, C classes, N disputed pixels. Only pixels that any warp is
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import product
 
 import cv2
 import numpy as np
@@ -60,17 +61,25 @@ class Warp:
         return read_at(alike_HW, corner_HW2, cv2.INTER_NEAREST).view(np.bool_)
 
     def shares(self, chosen_N: NDArray[np.intp], classes: int) -> NDArray[np.float64]:
-        """Return N x (C + 1) bilinear class shares at flat pixel numbers, IGNORE last; the outermost labels go on."""
-        height, width = self.label_HW.shape
-        columns_N, rows_N = self.flow.places_HW2.reshape(-1, 2)[chosen_N].T
-        left_N, top_N = (np.floor(place_N).astype(np.int32) for place_N in (columns_N, rows_N))
-        total, row_N = np.zeros(len(chosen_N) * (classes + 1)), np.arange(len(chosen_N)) * (classes + 1)
-        for below in (0, 1):
-            for right in (0, 1):
-                weight_N = np.abs(1 - right - (columns_N - left_N)) * np.abs(1 - below - (rows_N - top_N))
-                place_N = (top_N + below).clip(0, height - 1), (left_N + right).clip(0, width - 1)
-                total[row_N + np.minimum(self.label_HW[place_N], classes)] += weight_N  # each pixel once
-        return total.reshape(-1, classes + 1)
+        """Return (C + 1) x N bilinear class shares at flat pixel numbers, IGNORE last; the outermost labels go on."""
+        (height, width), count = self.label_HW.shape, len(chosen_N)
+        columns_N, rows_N = np.ascontiguousarray(self.flow.places_HW2.reshape(-1, 2)[chosen_N].T)
+        left_N, top_N = np.floor(columns_N), np.floor(rows_N)
+        ways = [  # of rows and columns: the one before the place and the one after, with their weights
+            [(np.clip(at_N, 0, end - 1), 1 - away_N), (np.clip(at_N + 1, 0, end - 1), away_N)]
+            for at_N, away_N, end in (
+                (top_N.astype(np.int32), rows_N - top_N, height),
+                (left_N.astype(np.int32), columns_N - left_N, width),
+            )
+        ]
+        cells_4N, weights_4N = np.empty((4, count), np.intp), np.empty((4, count), np.float32)
+        for corner, ((row_N, below_N), (column_N, right_N)) in enumerate(product(*ways)):
+            ids_N = self.label_HW.ravel()[row_N * width + column_N]
+            np.multiply(np.minimum(ids_N, classes), count, out=cells_4N[corner], dtype=np.intp)
+            np.multiply(right_N, below_N, out=weights_4N[corner])
+        cells_4N += np.arange(count)
+        found = np.bincount(cells_4N.ravel(), weights_4N.ravel(), (classes + 1) * count)
+        return np.asarray(found, np.float64).reshape(classes + 1, count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,22 +101,25 @@ def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend
     label_HW, winner_HW = warps[0].nearest_HW.copy(), np.zeros(warps[0].label_HW.shape, np.uint8)
     least_HW, disputed_HW = errors[0].copy(), np.zeros(label_HW.shape, np.bool_)
     for number, (warp, error_HW) in enumerate(zip(warps[1:], errors[1:], strict=True), 1):
-        better_HW = error_HW < least_HW
-        np.copyto(label_HW, warp.nearest_HW, where=better_HW)
-        np.copyto(winner_HW, np.uint8(number), where=better_HW)
+        better_HW = (error_HW < least_HW).view(np.uint8)
+        cv2.copyTo(warp.nearest_HW, better_HW, label_HW)
+        np.maximum(winner_HW, better_HW * np.uint8(number), out=winner_HW)
         np.minimum(least_HW, error_HW, out=least_HW)
-    for warp, error_HW in zip(warps, errors, strict=True):
-        disputed_HW |= np.isfinite(error_HW) & ~(warp.pure_HW & (warp.nearest_HW == label_HW))
+    for warp in warps:
+        unsure_HW = ~(warp.pure_HW & (warp.nearest_HW == label_HW))
+        disputed_HW |= unsure_HW if extend else unsure_HW & warp.flow.valid_HW
     chosen_N = np.flatnonzero(disputed_HW)
     weights_N = _weights(errors, least_HW, chosen_N, scale)
     open_N = ~_settled(warps, weights_N, chosen_N)
     chosen_N, weights_N = chosen_N[open_N], [one[open_N] for one in weights_N]
     if len(chosen_N):
-        votes = [w[:, None] * warp.shares(chosen_N, classes) for w, warp in zip(weights_N, warps, strict=True)]
-        won_N = reduce(np.add, votes).argmax(axis=1)
+        votes = [warp.shares(chosen_N, classes) for warp in warps]
+        for weight_N, vote in zip(weights_N, votes, strict=True):
+            vote *= weight_N
+        won_N = reduce(np.add, votes).argmax(axis=0)
         label_HW.ravel()[chosen_N] = np.where(won_N == classes, IGNORE, won_N)
-        given = np.stack([vote[np.arange(len(chosen_N)), won_N] for vote in votes])
-        winner_HW.ravel()[chosen_N] = given.argmax(axis=0)
+        cells_N = won_N * len(chosen_N) + np.arange(len(chosen_N))
+        winner_HW.ravel()[chosen_N] = np.argmax([vote.ravel()[cells_N] for vote in votes], axis=0)
     for number, warp in enumerate(warps):
         np.copyto(winner_HW, np.uint8(IGNORE), where=(winner_HW == number) & ~warp.flow.valid_HW)
     return Fused(label_HW if extend else np.where(winner_HW == IGNORE, np.uint8(IGNORE), label_HW), winner_HW)

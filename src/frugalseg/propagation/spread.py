@@ -243,7 +243,7 @@ class Spreader:
             origin_HW = _with_sources(origin_HW, carried_source(label_HW, reached))
         elif tools.semantic is not None:
             label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, groups, nearest(reached))
-        return label_HW, np.where(label_HW == IGNORE, NOTHING, origin_HW).astype(np.uint8), warps
+        return label_HW, np.where(label_HW == IGNORE, np.uint8(NOTHING), origin_HW), warps
 
     def _finish(
         self, picture: Picture, label_HW: NDArray[np.uint8], origin_HW: NDArray[np.uint8], groups: Groups, k: int

@@ -49,6 +49,8 @@ from frugalseg.workflow.propagate_plan import (
 )
 from frugalseg.workflow.propagate_points import follow_run
 
+UNKNOWN, PROPAGATED = np.uint8(Provenance.UNKNOWN), np.uint8(Provenance.PROPAGATED)
+
 
 def has_refiner(folder: Path) -> bool:
     """Tell whether a folder's refinement network has been trained."""
@@ -165,8 +167,8 @@ def _row(event: Event, accept: float) -> dict[str, Any]:
     confidence_HW = event.confidence_HW
     sure = None if confidence_HW is None else float(confidence_HW.mean())
     kept = known_HW if confidence_HW is None else known_HW & (confidence_HW >= accept)
-    row: dict[str, Any] = {"key": event.key, "known": float(known_HW.mean()), "confidence": sure}
-    row["accepted"] = float(kept.mean())
+    known, accepted = (np.count_nonzero(part_HW) / part_HW.size for part_HW in (known_HW, kept))
+    row: dict[str, Any] = {"key": event.key, "known": known, "confidence": sure, "accepted": accepted}
     row |= dict(zip(("before", "before_k"), event.before or (), strict=False))
     return row | dict(zip(("after", "after_k"), event.after or (), strict=False))
 
@@ -178,7 +180,7 @@ def _write(log: StretchLog, event: Spread, accept: float) -> None:
         label_HW = np.where(event.confidence_HW >= accept, label_HW, np.uint8(IGNORE))
         files["confidence"] = np.rint(event.confidence_HW * 255).astype(np.uint8)
     files["labels"] = label_HW
-    files[PROVENANCE] = np.where(label_HW == IGNORE, Provenance.UNKNOWN, Provenance.PROPAGATED).astype(np.uint8)
+    files[PROVENANCE] = np.where(label_HW == IGNORE, UNKNOWN, PROPAGATED)
     if event.warped_HWC is not None:
         files[PICTURES] = event.warped_HWC
     log.write(event.key, files)
