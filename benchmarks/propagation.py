@@ -15,7 +15,8 @@ pixel in view, its label and its error, and votes; errors are averaged over 5 x 
 distance of 20. What was tried, and what it gave, stands in the result file.
 
 Claims, on the real sequence: one anchor, k = 10, at least 67.7 fast and 72.0 in quality mode; two anchors at least 86.0
-at a half-gap of 5 and 82.0 at 10; each reference row within 0.5.
+at a half-gap of 5 and 82.0 at 10; each reference row within 0.5, but that a mended one, whose reference has the direct
+flow's warp beside the composed one's, may be better.
 """
 
 import argparse
@@ -51,7 +52,7 @@ TOLERANCE = 0.5  # mIoU, of reference rows
 class Row:
     """One way to propagate: how motion is estimated, how a label is carried, and what is known of its scores.
 
-    `direct` adds flows straight to the anchor; `in_view` scores only pixels that the flow does not mark. `reference`:
+    `mended` as `Chain` with direct flow; `in_view` scores only pixels that the flow does not mark. `reference`:
     mIoU at k = 1, 3, 5, 10 as published with the data; `floor`: what must be reached, by k.
     """
 
@@ -59,7 +60,7 @@ class Row:
     motion: DisConfig | None
     anchors: int = 1
     recursion: Recursion = Recursion.COMPOSED
-    direct: bool = False
+    mended: bool = False
     in_view: bool = False
     reference: tuple[float, ...] = ()
     floor: tuple[tuple[int, float], ...] = ()
@@ -72,12 +73,12 @@ ROWS = (
     Row("medium, soft one-hot carried", MEDIUM, recursion=Recursion.SOFT, reference=(87.6, 82.9, 77.6, 68.0)),
     Row("finest scale 0, composed (fast)", FINEST, reference=(87.8, 83.9, 79.0, 69.9), floor=((10, 67.7),)),
     Row(
-        "finest scale 0, composed + direct, fused (quality)", FINEST, direct=True,
+        "finest scale 0, composed, mended by direct flow (quality)", FINEST, mended=True,
         reference=(88.1, 84.4, 80.2, 72.6), floor=((10, 72.0),),
     ),
     Row("two anchors, medium, fused", MEDIUM, 2, reference=(89.6, 87.2, 84.2, 77.3)),
     Row(
-        "two anchors, finest scale 0, four warps fused", FINEST, 2, direct=True,
+        "two anchors, finest scale 0, mended, fused", FINEST, 2, mended=True,
         reference=(90.0, 89.0, 86.7, 82.3), floor=((5, 86.0), (10, 82.0)),
     ),
 )  # fmt: skip
@@ -160,12 +161,16 @@ def one_sided(
             yield from ((case, video.labels[number], True) for case in cases)
             continue
         anchor = Anchor(video.pictures[number], video.labels[number])
+        if row.mended:
+            chain = Chain(anchor, neighbours, motion)
+            for case in cases:
+                chain.advance(video.pictures[case.target])
+                fused = fuse([chain.here.warp()], video.classes, scale, extend=True)
+                yield case, fused.label_HW, chain.here.flow.valid_HW
+            continue
         carried = Carried(anchor, neighbours, row.recursion, video.classes, extend=True)
         for case in cases:
-            label, here = carried.advance(video.pictures[case.target]), carried.chain.here
-            if row.direct:
-                label = fuse(here.warps(motion), video.classes, scale, extend=True).label_HW
-            yield case, label, here.flow.valid_HW
+            yield case, carried.advance(video.pictures[case.target]), carried.chain.here.flow.valid_HW
 
 
 def two_sided(
@@ -176,11 +181,12 @@ def two_sided(
     for case in two_anchors(len(video.pictures)):
         warps = []
         for number in case.anchors:
-            chain = Chain(Anchor(video.pictures[number], video.labels[number]), neighbours)
+            anchor = Anchor(video.pictures[number], video.labels[number])
+            chain = Chain(anchor, neighbours, motion if row.mended else None)
             side = 1 if case.target > number else -1
             for index in range(number + side, case.target + side, side):
                 chain.advance(video.pictures[index])
-            warps += chain.here.warps(motion if row.direct else None)
+            warps.append(chain.here.warp())
         yield case, fuse(warps, video.classes, scale, extend=True).label_HW, True
 
 
@@ -194,7 +200,7 @@ def check(row: Row, miou: dict[int, float]) -> list[str]:
     return missed + [
         f"{row.title}: k = {k}: {100 * miou[k]:.1f}, the reference has {reference}"
         for k, reference in zip(SHOWN, row.reference, strict=False)
-        if abs(100 * miou[k] - reference) > TOLERANCE
+        if reference - 100 * miou[k] > TOLERANCE or (100 * miou[k] - reference > TOLERANCE and not row.mended)
     ]
 
 
@@ -237,7 +243,7 @@ def main() -> None:
     if options.sdc:
         learned = learn_sdc(video, Path(tempfile.mkdtemp()))
         ways.append((Row("sdc from finest scale 0, composed", None), learned))
-        ways.append((Row("sdc from finest scale 0, composed + direct, fused", None, direct=True), learned))
+        ways.append((Row("sdc from finest scale 0, composed, mended", None, mended=True), learned))
     for row, motion in ways:
         if not any(part in row.title for part in options.rows):
             continue

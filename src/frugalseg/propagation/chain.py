@@ -2,7 +2,7 @@
 
 Recursions: `paper` warps the label again at each step (Ganeshan et al., ICCV 2021, equations 1-3), `soft` does so with
 class shares read between pixels, `composed` composes the flows and warps the original label once, so that rounding to
-whole pixels happens once and not k times.
+whole pixels happens once and not k times. A composed flow drifts a little at each step; asked for, it is mended there.
 """
 
 from dataclasses import dataclass
@@ -68,35 +68,39 @@ class Reached:
 
     def warp(self) -> Warp:
         """Return the anchor's label with the composed flow, or what the paper's recursion has here."""
-        warp = self._warp(self.flow)
+        error_HW = _misfit(self.picture, self.anchor.picture, self.flow)
+        warp = Warp(self.anchor.label_HW, self.flow, error_HW, self.anchor.alike_HW)
         if self.label_HW is None:
             return warp
         return Warp(self.label_HW, Flow(np.zeros_like(self.flow.px_HW2), self.flow.valid_HW), warp.error_HW)
 
-    def warps(self, direct: Motion | None) -> tuple[Warp, ...]:
-        """Return what `warp` does and, with `direct`, also the flow straight to the anchor that starts from it.
 
-        The composed flow drifts a little at each step; the direct one does not, but is lost where much has changed.
-        """
-        if direct is None:
-            return (self.warp(),)
-        return self.warp(), self._warp(direct.flow(self.picture, self.anchor.picture, self.flow))
+def _misfit(target: Picture, source: Picture, flow: Flow) -> NDArray[np.float32]:
+    return photometric_error(target.rgb_HWC, source.rgb_HWC, flow, WINDOW_PX, extend=True)
 
-    def _warp(self, flow: Flow) -> Warp:
-        error_HW = photometric_error(self.picture.rgb_HWC, self.anchor.picture.rgb_HWC, flow, WINDOW_PX, extend=True)
-        return Warp(self.anchor.label_HW, flow, error_HW, self.anchor.alike_HW)
+
+def mended(flow: Flow, target: Picture, source: Picture, direct: Motion) -> Flow:
+    """Return at each pixel the better fitting of a flow and of the flow straight to the source that starts from it.
+
+    The direct one does not drift, but is lost where much has changed.
+    """
+    straight = direct.flow(target, source, flow)
+    better_HW = _misfit(target, source, straight) < _misfit(target, source, flow)
+    known_HW = np.where(better_HW, straight.valid_HW, flow.valid_HW)
+    return Flow(np.where(better_HW[..., None], straight.px_HW2, flow.px_HW2), known_HW)
 
 
 class Chain:
     """The way from an anchor over neighbouring frames; memory does not grow with its length.
 
-    `here` is its end, `step` the flow from there to the frame before.
+    `here` is its end, `step` the flow from there to the frame before. With `direct` composed flow is mended in each
+    frame, and goes on mended.
     """
 
-    def __init__(self, anchor: Anchor, neighbours: Neighbours) -> None:
+    def __init__(self, anchor: Anchor, neighbours: Neighbours, direct: Motion | None = None) -> None:
         self.step = Flow.still(anchor.picture.size_HW)
         self.here = Reached(anchor, anchor.picture, self.step, 0)
-        self._neighbours = neighbours
+        self._neighbours, self._direct = neighbours, direct
 
     def advance(self, picture: Picture) -> Flow:
         """Go on to the next frame and return the flow from it to the frame before.
@@ -106,7 +110,10 @@ class Chain:
         """
         before = self.here
         self.step = self._neighbours.flow(picture, before.picture)
-        self.here = Reached(before.anchor, picture, compose(self.step, before.flow), before.steps + 1)
+        flow = compose(self.step, before.flow)
+        if self._direct is not None:
+            flow = mended(flow, picture, before.anchor.picture, self._direct)
+        self.here = Reached(before.anchor, picture, flow, before.steps + 1)
         return self.step
 
 

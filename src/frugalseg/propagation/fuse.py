@@ -125,11 +125,11 @@ def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend
     return Fused(label_HW if extend else np.where(winner_HW == IGNORE, np.uint8(IGNORE), label_HW), winner_HW)
 
 
-def agreed(frames: Sequence[Sequence[Warp]], label_HW: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+def agreed(warps: Sequence[Warp], label_HW: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
     """Tell where two labelled frames or more all see a place and say this label; None with fewer frames."""
-    if len(frames) < 2:
+    if len(warps) < 2:
         return None
-    same = [(warp.nearest_HW == label_HW) & warp.flow.valid_HW for warps in frames for warp in warps]
+    same = [(warp.nearest_HW == label_HW) & warp.flow.valid_HW for warp in warps]
     return np.asarray(np.all(same, axis=0), np.bool_)
 
 

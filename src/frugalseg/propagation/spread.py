@@ -39,7 +39,9 @@ class SpreadConfig(Config):
         2, description="labelled frames a label comes from: the nearest, or one on each side"
     )
     reach: int = Field(10, ge=1, le=200, description="frames a label is carried at most")
-    quality: bool = Field(False, description="also use flow straight to the labelled frame: better far away, slower")
+    quality: bool = Field(
+        False, description="mend composed flow by flow straight to the labelled frame where that fits better; slower"
+    )
     extend: bool = Field(
         False, description="repeat the border's label where no labelled frame looks; off: such pixels stay without"
     )
@@ -106,7 +108,6 @@ class Unreached:
 
 
 Event = Spread | Break | Unreached
-Groups = list[tuple[Warp, ...]]  # the warps of each labelled frame
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class Spreader:
         """Return the way of a labelled frame's label, at its start."""
         tools, config = self._tools, self._config
         if config.recursion == "composed":
-            return Chain(anchor, tools.neighbours)
+            return Chain(anchor, tools.neighbours, tools.direct if config.quality else None)
         return Recurrent(
             anchor, tools.neighbours, tools.classes, config.extend, config.tau, tools.semantic, tools.refiner
         )
@@ -226,12 +227,10 @@ class Spreader:
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], list[Warp]]:
         """Return a frame's label, its origins, and the warps it was made from."""
         tools, config = self._tools, self._config
-        groups = self._warps(reached)
-        warps = [warp for group in groups for warp in group]
+        warps = [there.warp() for there in reached]
         guessed = config.recursion == "paper" and tools.semantic is not None  # out of view too there is a label
         fused = self._fused(warps, guessed)
-        sides = [BEFORE if there is before else AFTER for there in reached]
-        origins = [side for side, group in zip(sides, groups, strict=True) for _ in group]
+        origins = [BEFORE if there is before else AFTER for there in reached]
         by_warp = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)
         origin_HW = np.asarray(cv2.LUT(fused.warp_HW, by_warp), np.uint8)
         label_HW = fused.label_HW
@@ -242,14 +241,14 @@ class Spreader:
         elif guessed:
             origin_HW = _with_sources(origin_HW, carried_source(label_HW, reached))
         elif tools.semantic is not None:
-            label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, groups, nearest(reached))
+            label_HW, origin_HW = self._finish(picture, label_HW, origin_HW, warps, nearest(reached))
         return label_HW, np.where(label_HW == IGNORE, np.uint8(NOTHING), origin_HW), warps
 
     def _finish(
-        self, picture: Picture, label_HW: NDArray[np.uint8], origin_HW: NDArray[np.uint8], groups: Groups, k: int
+        self, picture: Picture, label_HW: NDArray[np.uint8], origin_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Return label and origins after inpainting, and after refinement where there is a network for it."""
-        draft = self._inpainted(picture, label_HW, groups, k)
+        draft = self._inpainted(picture, label_HW, warps, k)
         label_HW, source_HW = draft.label_HW, draft.source_HW
         if self._tools.refiner is not None:
             label_HW, source_HW = self._tools.refiner.refine(draft)
@@ -257,21 +256,17 @@ class Spreader:
 
     def draft(self, picture: Picture, reached: Sequence[Reached]) -> Draft:
         """Return a frame's label as a refinement network gets it; not with the paper's recursion, which has others."""
-        groups = self._warps(reached)
-        label_HW = self._fused([warp for group in groups for warp in group], False).label_HW
-        return self._inpainted(picture, label_HW, groups, nearest(reached))
-
-    def _warps(self, reached: Sequence[Reached]) -> Groups:
-        return [there.warps(self._tools.direct if self._config.quality else None) for there in reached]
+        warps = [there.warp() for there in reached]
+        return self._inpainted(picture, self._fused(warps, False).label_HW, warps, nearest(reached))
 
     def _fused(self, warps: Sequence[Warp], everywhere: bool) -> Fused:
         return fuse(warps, self._tools.classes, self._config.error_scale, self._config.extend or everywhere)
 
-    def _inpainted(self, picture: Picture, label_HW: NDArray[np.uint8], groups: Groups, k: int) -> Draft:
+    def _inpainted(self, picture: Picture, label_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int) -> Draft:
         assert self._tools.semantic is not None
-        error_HW = np.min([warp.seen_error_HW for group in groups for warp in group], axis=0)
+        error_HW = np.min([warp.seen_error_HW for warp in warps], axis=0)
         draft = inpaint(picture, label_HW, error_HW, self._tools.semantic.guess(picture), self._config.tau, k)
-        return replace(draft, agreed_HW=agreed(groups, label_HW))
+        return replace(draft, agreed_HW=agreed(warps, label_HW))
 
 
 def _with_sources(origin_HW: NDArray[np.uint8], source_HW: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -55,6 +55,14 @@ class PropagateConfig(SpreadConfig, DisConfig, RaftConfig, RefineConfig, SdcConf
             )
         return self
 
+    @model_validator(mode="after")
+    def _drift_is_of_composed_flows(self) -> "PropagateConfig":
+        if self.quality and self.recursion == "paper":
+            raise ValueError(
+                "quality = true mends composed flows, and the paper's recursion has none. Leave one of them out."
+            )
+        return self
+
     def part(self, kind: type[Part]) -> Part:
         """Return the settings of one part."""
         return kind(**{name: getattr(self, name) for name in kind.model_fields})

@@ -164,11 +164,11 @@ def test_the_stream_gives_what_chains_and_fusing_give(clip, pictures) -> None:
         found = {e.key: e for e in spreader(dis, SpreadConfig(quality=quality), direct=dis).run(shots)}
         chains = []
         for number, side in ((0, 1), (5, -1)):
-            chain = Chain(Anchor(pictures[number], clip[number].label), Neighbours(dis))
+            chain = Chain(Anchor(pictures[number], clip[number].label), Neighbours(dis), dis if quality else None)
             for index in range(number + side, 2 + side, side):
                 chain.advance(pictures[index])
             chains.append(chain)
-        warps = [warp for chain in chains for warp in chain.here.warps(dis if quality else None)]
+        warps = [chain.here.warp() for chain in chains]
         assert (found[pictures[2].key].label_HW == fuse(warps, CLASSES).label_HW).all()
         assert (found[pictures[2].key].label_HW == clip[2].label).mean() > 0.9
 

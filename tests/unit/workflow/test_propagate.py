@@ -611,6 +611,8 @@ def test_baselines_the_guess_alone_the_truth_and_a_picture_warped_with_its_label
         assert np.array_equal(read_label_png(tmp_path / "truth" / "labels" / name), truth)
     with pytest.raises(ConfigError, match="joint = true warps one"):
         spread(video, tmp_path / "joint", "joint=true", quick)
+    with pytest.raises(ConfigError, match="mends composed flows"):
+        spread(video, tmp_path / "both", "quality=true", "recursion=paper", quick)
     spread(video, tmp_path / "joint", "joint=true", "anchors=1", quick)
     name = f"{key(0, 1)}.png"
     picture, label = (tmp_path / "joint" / kind / name for kind in ("images", "labels"))
