@@ -98,6 +98,16 @@ class Flow:
         px_HW2[~known_HW] = 0.0
         return cls(px_HW2, known_HW)
 
+    def rounded(self) -> "Flow":
+        """Return what `from_fixed` makes of what `to_fixed` writes, mostly without writing it."""
+        if self.known_HW is not None or max(self.px_HW2.max(initial=0), -self.px_HW2.min(initial=0)) >= LONGEST_PX:
+            return Flow.from_fixed(self.to_fixed())
+        px_HW2 = self.px_HW2 * np.float32(FIXED_PER_PX)
+        np.rint(px_HW2, out=px_HW2)
+        px_HW2 *= np.float32(1 / FIXED_PER_PX)  # a power of two: exact
+        px_HW2 += np.float32(0)  # no -0, as there is none in int16
+        return Flow(px_HW2)
+
 
 def places(px_HW2: Pixels) -> Pixels:
     """Return the places (columns, rows) that a flow points to, in the form that `cv2.remap` takes."""

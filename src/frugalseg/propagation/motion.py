@@ -103,13 +103,14 @@ class Neighbours:
         """
         path = self._path(target, source) if self._folder is not None else None
         fixed_HW2 = _read(path, target.size_HW) if path is not None else None
-        if fixed_HW2 is None:
-            check_sizes(target, source)
-            fixed_HW2 = self.motion.flow(target, source).to_fixed()
-            self.computed += 1
-            if path is not None:
-                _write(path, fixed_HW2)
-        return Flow.from_fixed(fixed_HW2)
+        if fixed_HW2 is not None:
+            return Flow.from_fixed(fixed_HW2)
+        check_sizes(target, source)
+        flow = self.motion.flow(target, source)
+        self.computed += 1
+        if path is not None:
+            _write(path, flow.to_fixed())
+        return flow.rounded()
 
     def _path(self, target: Picture, source: Picture) -> Path:
         assert self._folder is not None

@@ -73,6 +73,17 @@ def test_what_is_hidden_or_out_of_view_stays_marked_in_fixed_point() -> None:
     assert np.argwhere(~back.valid_HW).tolist() == [[0, 0], [1, 1]] and back.px_HW2[0, 0].tolist() == [-2, 0]
 
 
+@pytest.mark.parametrize("odd", [None, 511.992, 511.993, -511.9, -600.0, np.nan])
+def test_rounding_is_writing_and_reading_without_either(odd) -> None:
+    px = np.random.default_rng(0).normal(0, 3, (40, 1300, 2)).astype(np.float32)
+    px[0, :64, 0] = np.arange(-32, 32) / 128  # halves of a step, and what rounds to 0 from below
+    if odd is not None:
+        px[1, 650] = odd
+    flow = Flow.of(px)
+    back, rounded = Flow.from_fixed(flow.to_fixed()), flow.rounded()
+    assert rounded.px_HW2.tobytes() == back.px_HW2.tobytes() and (rounded.valid_HW == back.valid_HW).all()
+
+
 def naive_compose(near, far):
     height, width = near.size_HW
     px, valid = np.zeros((height, width, 2)), np.zeros((height, width), bool)
