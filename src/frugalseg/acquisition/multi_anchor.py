@@ -12,6 +12,7 @@ others. diverse_images is multi_anchor with both.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ from frugalseg.core.chance import key_hash, seed_for
 from frugalseg.core.config import Config
 from frugalseg.core.errors import DataError
 
-Choice = Literal["furthest", "cover"]
+Choice = Literal["furthest", "cover", "cover_classes"]
 PAIRED = 1000  # images among which the spread of distances is measured
 LIMITS = (1.0, 0.5, 0.25, 0.125, 0.0)  # shares of the wanted spacing that are tried in turn
 
@@ -37,7 +38,7 @@ def _gap(default: int) -> Any:
 def _choice(default: str) -> Any:
     meaning = (
         "furthest: the images furthest from the source's anchors; cover: those that bring all images nearest to an "
-        "anchor or a labelled image"
+        "anchor or a labelled image; cover_classes: the same for each class by itself, all classes alike"
     )
     return Field(default, description=meaning)
 
@@ -107,8 +108,10 @@ class MultiAnchor:
             own_N, _ = nearest(target, self._fit(target, seed_for(seed, "target")))
             score_N = score_N + self.config.target_weight * finite(own_N)
         order = by_score(views, score_N)
-        if self.config.choice == "cover":
-            order = covering(views, order, total, target, score_N, self.config.gap_frames, self.config.apart)
+        if self.config.choice != "furthest":
+            by_class = self.config.choice == "cover_classes"
+            aspects = each_class(target, anchors) if by_class else [_Aspect.of(target, score_N)]
+            order = covering(views, order, total, target, aspects, self.config.gap_frames, self.config.apart)
         elif self.config.gap_frames or self.config.apart:
             order = spaced(views, order, total, target, self.config.gap_frames, self.config.apart)
         return Opinion(score_N, order, anchor_N, anchors, target, source)
@@ -156,54 +159,95 @@ def spaced(
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class _Aspect:
+    """What chosen images should show: the cost of M images for want of it, and their distances to N that have it."""
+
+    cost_M: NDArray[np.float32]
+    apart_MN: NDArray[np.float32]  # infinite where an image has it not
+
+    @classmethod
+    def of(cls, images: ImageVectors, cost_N: NDArray[np.float64]) -> "_Aspect":
+        """Return images as what they show; of at most PAIRED of them that show anything."""
+        some_N = _some(images, np.asarray(images.present_NC.any(axis=1)))
+        apart_MN = distances(images.where(some_N), as_anchors(images))
+        return cls(cost_N[some_N].astype(np.float32), apart_MN.astype(np.float32))
+
+    def join(self, number: int) -> None:
+        """Let an image be chosen."""
+        np.minimum(self.cost_M, self.apart_MN[:, number], out=self.cost_M)
+
+    def saved(self, numbers_N: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return by how much each of some images would lower the mean cost."""
+        saved_MN = np.maximum(self.cost_M[:, None] - self.apart_MN[:, numbers_N], 0)
+        return np.asarray(saved_MN.mean(axis=0, dtype=np.float64))
+
+
+def each_class(images: ImageVectors, anchors: Anchors) -> list[_Aspect]:
+    """Return an aspect for each class: an image stands for another's fence by its own fence, and only if it has one.
+
+    All classes count alike, in how many images they may be; one that no anchor has costs as much as any image's does.
+    """
+    classes = range(images.present_NC.shape[1])
+    cost_CN = np.stack([nearest(images.only(number), anchors.only(number))[0] for number in classes])
+    cost_CN[~np.isfinite(cost_CN)] = cost_CN[np.isfinite(cost_CN)].max(initial=0.0)
+    return [
+        _Aspect.of(images.only(number), cost_CN[number]) for number in classes if images.present_NC[:, number].any()
+    ]
+
+
 def covering(
     views: Sequence[ImageView],
     order: Sequence[int],
     total: int,
     images: ImageVectors,
-    score_N: NDArray[np.float64],
+    aspects: Sequence[_Aspect],
     gap_frames: int,
     apart: float,
 ) -> list[int]:
     """Return the first `total` of the images that bring all images nearest to an anchor or to a labelled image.
 
-    Greedy facility location: what an image costs is its distance to the nearest anchor (its score) or labelled image,
-    and the image is next that lowers the sum of costs most; of equals the first in `order`. Greedy choices save at
-    least 1 - 1/e of what as many images can save (Nemhauser, Wolsey & Fisher, 1978). The sum is over at most PAIRED
+    Greedy facility location: what an image costs is its distance to the nearest anchor or labelled image, and the image
+    is next that lowers the mean cost most, summed over the aspects; of equals the first in `order`. Greedy choices save
+    at least 1 - 1/e of what as many images can save (Nemhauser, Wolsey & Fisher, 1978). The mean is over at most PAIRED
     images. `gap_frames` and `apart` as in `spaced`; a longer list begins with a shorter one.
     """
-    crowd, some = _Crowd(views, images), np.sort(_some(images))
-    apart_MN = distances(images.where(np.isin(np.arange(len(images)), some)), as_anchors(images)).astype(np.float32)
-    cost_M = score_N[some].astype(np.float32)
+    crowd = _Crowd(views, images)
+    limit, found, waiting = pair_limit(images, apart), list[int](), np.array(order, np.int64)
+
+    def choose(number: int) -> None:
+        crowd.join(number)
+        for aspect in aspects:
+            aspect.join(number)
+
     for number, view in enumerate(views):
         if view.asked:
-            crowd.join(number)
-            np.minimum(cost_M, apart_MN[:, number], out=cost_M)
-    limit, found, waiting = pair_limit(images, apart), list[int](), np.array(order, np.int64)
+            choose(number)
     for share in LIMITS:
         while len(found) < total:
             free_N = waiting[~crowd.near(waiting, share * gap_frames, share * limit)]
             if not len(free_N):
                 break
-            saved_N = np.maximum(cost_M[:, None] - apart_MN[:, free_N], 0).sum(axis=0)
-            best = int(free_N[saved_N.argmax()])
+            best = int(free_N[np.sum([aspect.saved(free_N) for aspect in aspects], axis=0).argmax()])
             found.append(best)
-            crowd.join(best)
-            np.minimum(cost_M, apart_MN[:, best], out=cost_M)
+            choose(best)
             waiting = waiting[waiting != best]
     return found
 
 
-def _some(images: ImageVectors) -> list[int]:
-    """Return the places of at most PAIRED images, whatever their order."""
-    return sorted(range(len(images)), key=lambda number: key_hash(images.keys[number]))[:PAIRED]
+def _some(images: ImageVectors, of_N: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Tell at most PAIRED images, whatever their order; only those of `of_N`."""
+    chosen_N = np.zeros(len(images), np.bool_)
+    candidates = range(len(images)) if of_N is None else np.flatnonzero(of_N).tolist()
+    chosen_N[sorted(candidates, key=lambda number: key_hash(images.keys[number]))[:PAIRED]] = True
+    return chosen_N
 
 
 def pair_limit(images: ImageVectors, share: float) -> float:
     """Return the distance that a share of all pairs of images stays below; of at most PAIRED images."""
     if not share:
         return 0.0
-    some = images.where(np.isin(np.arange(len(images)), _some(images)))
+    some = images.where(_some(images))
     apart_NN = distances(some, as_anchors(some))
     pairs = apart_NN[np.triu_indices(len(some), 1)]
     pairs = pairs[np.isfinite(pairs)]

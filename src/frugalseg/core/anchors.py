@@ -85,6 +85,11 @@ class ImageVectors:
         keys = tuple(np.array(self.keys, object)[chosen_N])
         return ImageVectors(keys, self.vectors_NCF[chosen_N], self.present_NC[chosen_N])
 
+    def only(self, class_id: int) -> "ImageVectors":
+        """Return the images as if they had one class only."""
+        one = slice(class_id, class_id + 1)
+        return ImageVectors(self.keys, self.vectors_NCF[:, one], self.present_NC[:, one])
+
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
@@ -99,6 +104,11 @@ class Anchors:
 
     def __len__(self) -> int:
         return len(self.vectors_KCF)
+
+    def only(self, class_id: int) -> "Anchors":
+        """Return the anchors as if they had one class only."""
+        one = slice(class_id, class_id + 1)
+        return Anchors(self.vectors_KCF[:, one], self.present_KC[:, one], self.members_K)
 
 
 def as_anchors(images: ImageVectors, numbers: Sequence[int] | None = None) -> Anchors:

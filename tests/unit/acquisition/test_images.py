@@ -182,6 +182,57 @@ def test_each_choice_saves_most_as_tried_one_by_one(seed):
     assert all(abs(a - b) > 2 for a in few for b in (*few, 3, 7) if a != b)
 
 
+def two_classes(values, asked=()):
+    """Views of two classes of one feature each, at places on two lines; None: the class is absent."""
+    means = np.array([[[0 if value is None else value] for value in pair] for pair in values], np.float32)
+    present = np.array([[value is not None for value in pair] for pair in values])
+    return [
+        ImageView(f"f{n:03}", 0.5, "one drive", n, n in asked, means[n], present[n]) for n in range(len(values))
+    ], ImageVectors(tuple(f"s{n:03}" for n in range(len(values))), means, present)
+
+
+def test_only_what_has_a_class_stands_for_it():
+    views, _ = two_classes([(5, None), (5, None), (5.1, None), (5, None), (6, 7)])
+    _, source = two_classes([(0, 0)])
+    few = {choice: DiverseImagesConfig(anchors=1, gap_frames=0, choice=choice) for choice in ("cover", "cover_classes")}
+    assert keys(few["cover"], views, 1, source) != [4] == keys(few["cover_classes"], views, 1, source)
+    _, lacks_it = two_classes([(0, None)])
+    assert keys(few["cover_classes"], views, 1, lacks_it) == [4], "a class that the source has not costs most"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_choice_saves_most_in_the_mean_of_each_class(seed):
+    rng = np.random.default_rng(seed)
+    values = [tuple(None if rng.random() < gone else rng.normal(3, 4) for gone in (0.1, 0.7)) for _ in range(19)]
+    views, images = two_classes(values, asked={2})
+    _, source = two_classes([(0, 1), (2, -1)])
+    config = DiverseImagesConfig(anchors=2, gap_frames=0, choice="cover_classes")
+    opinion = MultiAnchor(config).judge(views, 5, 0, source)
+
+    def cost(chosen):
+        found = 0.0
+        for c in (0, 1):
+            having = [n for n in range(19) if values[n][c] is not None]
+            starts = source.vectors_NCF[:, c, 0]
+            found += np.mean(
+                [
+                    min(
+                        (values[n][c] - other) ** 2
+                        for other in [*starts, *(values[m][c] for m in chosen if m in having)]
+                    )
+                    for n in having
+                ]
+            )
+        return found
+
+    chosen = [2]
+    for number in opinion.order[:5]:
+        free = [n for n in range(19) if n not in chosen]
+        assert cost([*chosen, number]) == pytest.approx(min(cost([*chosen, n]) for n in free))
+        chosen.append(number)
+    assert images.present_NC[:, 1].sum() > 2
+
+
 def test_without_source_vectors_it_refuses():
     with pytest.raises(DataError, match="whose image vectors are missing"):
         MultiAnchor(MultiAnchorConfig()).judge(line([1]), 1, 0, None)
