@@ -7,8 +7,8 @@ code and its successor take the furthest.)
 Differs: distances are averaged over the classes that image and anchor share, for absent classes are no zeros
 (`paper_zeros` for the letter). `target_weight` adds the distance to the nearest anchor of the target itself, as MADA's
 successor does. The furthest images are often neighbours of one drive that say the same thing, or odd ones;
-`gap_frames` and `apart` keep the choices from each other, and `choice = "cover"` asks for those that stand for most
-others. diverse_images is multi_anchor with both.
+`gap_frames` and `apart` keep the choices from each other, and `choice = "cover_classes"` asks for those that stand for
+most others, class by class. diverse_images is multi_anchor with both.
 """
 
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ class DiverseImagesConfig(MultiAnchorConfig):
 
     strategy: ClassVar[str] = "diverse_images"
 
-    choice: Choice = _choice("cover")
+    choice: Choice = _choice("cover_classes")
     gap_frames: int = _gap(10)
 
 
