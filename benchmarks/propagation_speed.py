@@ -14,7 +14,7 @@ first. The videos are the labelled CamVid sequence, there and back, and its mirr
 else two drives of the toy city.
 
 Memory: the peak of the process that was started and that of the one that spreads (VmHWM of /proc/PID/status, looked at
-ten times a second), over 100 and over 5,000 frames of 160x120.
+ten times a second), over 100 and over 5,000 frames of 480x360.
 
 Claims: whole ≤ 1.25 x bare (median, motion only); either's peak over the long video ≤ 1.1 x that over the short one.
 """
@@ -42,7 +42,7 @@ from frugalseg.core.codec import read_image, read_label_png, write_label_png
 from frugalseg.propagation.dis import PRESETS
 
 EVERY = 10  # frames from one label to the next
-SIZE_HW, SMALL_HW = (360, 480), (120, 160)
+SIZE_HW = (360, 480)
 MOST_COST, MOST_GROWTH = 1.25, 1.1
 LOOK_S = 0.1  # between looks at how much memory is held
 ENCODING = {"crf": "23", "g": "12"}  # nothing of it follows the machine's speed
@@ -77,7 +77,7 @@ def toy(drive: int, frames: int) -> Frames:
 
 def texture(frames: int) -> Frames:
     """A picture larger than the frame, looked at through a window that wanders; its label in four stripes."""
-    height, width = SMALL_HW
+    height, width = SIZE_HW
     rough = np.random.default_rng(0).integers(0, 256, (2 * height, 2 * width, 3), np.uint8)
     wide_HWC = cv2.normalize(cv2.GaussianBlur(rough, (9, 9), 0), None, 0, 255, cv2.NORM_MINMAX)
     stripes_HW = np.broadcast_to((np.arange(2 * width) * 4 // (2 * width)).astype(np.uint8), wide_HWC.shape[:2])
@@ -87,12 +87,12 @@ def texture(frames: int) -> Frames:
         yield wide_HWC[part], stripes_HW[part]
 
 
-def write_clip(folder: Path, name: str, frames: Frames, size_HW: tuple[int, int] = SIZE_HW) -> None:
+def write_clip(folder: Path, name: str, frames: Frames) -> None:
     """Write FOLDER/NAME.mp4, and every tenth label beside it."""
     (folder / "labels" / name).mkdir(parents=True)
     with av.open(str(folder / f"{name}.mp4"), "w") as file:
         stream = file.add_stream("libx264", rate=15, options=ENCODING)
-        stream.height, stream.width, stream.pix_fmt = *size_HW, "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = *SIZE_HW, "yuv420p"
         for number, (image, label) in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
             picture.pts = number
@@ -237,10 +237,10 @@ def memory(work: Path, counts: Sequence[int]) -> tuple[list[str], list[str]]:
     """Return the table's lines, and what is claimed and does not hold."""
     found = []
     for count in counts:
-        write_clip(work / f"long-{count}", "texture", texture(count), SMALL_HW)
+        write_clip(work / f"long-{count}", "texture", texture(count))
         found.append(whole(work / f"long-{count}", work / "out", 1, QUICK))
         print(f"{count} frames: {found[-1]}", file=sys.stderr, flush=True)
-    lines = ["| frames of 160x120 | peak MiB of the process started | of the one that spreads |", "|---:|---:|---:|"]
+    lines = ["| frames of 480x360 | peak MiB of the process started | of the one that spreads |", "|---:|---:|---:|"]
     for count, one in zip(counts, found, strict=True):
         lines.append(f"| {count:,} | {one['main_mib']:.1f} | {one['worker_mib']:.1f} |")
     growth = {name: found[-1][key] / found[0][key] for name, key in (("main", "main_mib"), ("worker", "worker_mib"))}

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from frugalseg.core.errors import ArtifactError, FrugalsegError
 from frugalseg.core.files import write_atomic
 
 Record = TypeVar("Record")
+BATCH = 512  # rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +82,22 @@ def read_records(path: Path, kind: type[Record]) -> list[Record]:
     return typing.cast(list[Record], records)
 
 
-def _parquet_rows(path: Path) -> tuple[list[str], list[list[Any]]]:
+def _parquet_rows(path: Path) -> tuple[list[str], Iterator[Sequence[Any]]]:
+    """Return the columns, and the rows, a few of which are in memory at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    def rows(table: "pq.ParquetFile") -> Iterator[Sequence[Any]]:
+        try:
+            for batch in table.iter_batches(BATCH):
+                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise ArtifactError(f"{path}: cannot read this table: {error}") from error
+
     try:
-        with open(path, "rb") as file:  # a path would be searched for columns: split=train/x.parquet
-            table = pq.ParquetFile(file).read()
-        return table.column_names, [list(row.values()) for row in table.to_pylist()]
+        # A path would be searched for columns: split=train/x.parquet.
+        table = pq.ParquetFile(pa.BufferReader(path.read_bytes()))
+        return table.schema_arrow.names, rows(table)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ArtifactError(f"{path}: cannot read this table: {error}") from error
 
