@@ -6,8 +6,13 @@ from pathlib import Path
 
 ENDS_WITH = "frugalseg: "  # before the message of a worker that was refused
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-# To glibc: what one frame's arrays leave free is the next one's, and not given back to the system in between.
-KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+# To glibc: what one frame's arrays leave free is the next one's, and not given back to the system in between. To Arrow:
+# its own pool keeps what tables were read with, which nobody else can use.
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
 
 
 def failure_of(code: int, log: Path) -> str:

@@ -41,11 +41,12 @@ def next_command(project: Project, budget: str | None = None) -> str:
         return f"frugalseg check {folder}"
     if not stages:
         return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"
+    asked = [name.partition("-")[2] for name in stages if name.startswith("select")]
+    whole = bool(asked) and asked[-1] in IMAGE_SELECTORS
     if stages[-1].startswith("select"):
-        whole = stages[-1].partition("-")[2] in IMAGE_SELECTORS
         return f"frugalseg tasks export {folder} FOLDER" if whole else f"frugalseg label {folder}"
     if stages[-1].startswith("label"):
-        return f"frugalseg retrain {folder} --method {project.settings.retrain_method}"
+        return f"frugalseg retrain {folder} --method {'mada' if whole else project.settings.retrain_method}"
     if stages[-1] == "adapt-source_only" and project.settings.adapt_method != "source_only":
         return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"
     if stages[-1].startswith("retrain") and not names[-1].startswith("report"):

@@ -83,6 +83,7 @@ def test_labels_come_back_with_the_minutes_that_they_took(asked, tmp_path: Path)
     assert [(a.verdict, a.annotator, a.seconds) for a in answers] == [
         (Verdict.MASK, "ann", seconds) for seconds in (3600, 3000, 2430)
     ]
+    assert next_command(project) == f"frugalseg retrain {project.folder} --method mada"
     assert done.found["human_seconds"] == 9030 and not done.found["simulated"] and done.found["missing"] == []
     assert json.loads((done.where / LEDGER).read_text())["seconds"] == {"image": 9030}
     simulated = label(project, True, None, QUIET)
