@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from frugalseg.acquisition.images import SOURCE, VECTORS, ImageView, Opinion, by_score, stacked
 from frugalseg.core.anchors import Anchors, ImageVectors, Start, as_anchors, distances, fit_anchors, nearest
@@ -70,6 +70,12 @@ class MultiAnchorConfig(Config):
     choice: Choice = _choice("furthest")
     gap_frames: int = _gap(0)
     apart: float = _apart(0.0)
+
+    @model_validator(mode="after")
+    def _the_targets_anchors_have_a_say(self) -> "MultiAnchorConfig":
+        if self.target_weight and self.choice == "cover_classes":
+            raise ValueError("target_weight has no part in choice = cover_classes. Leave it out, or set choice=cover.")
+        return self
 
 
 class DiverseImagesConfig(MultiAnchorConfig):

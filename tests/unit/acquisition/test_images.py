@@ -191,6 +191,12 @@ def two_classes(values, asked=()):
     ], ImageVectors(tuple(f"s{n:03}" for n in range(len(values))), means, present)
 
 
+def test_the_targets_anchors_are_no_option_that_does_nothing():
+    with pytest.raises(ValueError, match="no part in choice = cover_classes"):
+        DiverseImagesConfig(target_weight=1.0)
+    assert DiverseImagesConfig(target_weight=1.0, choice="cover").target_weight == 1
+
+
 def test_only_what_has_a_class_stands_for_it():
     views, _ = two_classes([(5, None), (5, None), (5.1, None), (5, None), (6, 7)])
     _, source = two_classes([(0, 0)])
