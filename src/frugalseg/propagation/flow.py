@@ -17,6 +17,7 @@ from frugalseg.core.errors import DataError
 FIXED_PER_PX = 64  # steps a pixel of the int16 form: ± 511.98 px at 1/128 px of error
 FIXED_NOTHING = np.int16(-32768)  # no flow is known here, or it is too long for the form
 LONGEST_PX = 32767.5 / FIXED_PER_PX
+ROUNDS = np.float32(1.5 * 2**23 / FIXED_PER_PX)  # beside it float32's numbers lie a step apart
 AS_STEPS = np.full(4, FIXED_PER_PX, np.float64)  # a scalar as OpenCV takes it
 
 Pixels = NDArray[np.float32]
@@ -102,10 +103,8 @@ class Flow:
         """Return what `from_fixed` makes of what `to_fixed` writes, mostly without writing it."""
         if self.known_HW is not None or max(self.px_HW2.max(initial=0), -self.px_HW2.min(initial=0)) >= LONGEST_PX:
             return Flow.from_fixed(self.to_fixed())
-        px_HW2 = self.px_HW2 * np.float32(FIXED_PER_PX)
-        np.rint(px_HW2, out=px_HW2)
-        px_HW2 *= np.float32(1 / FIXED_PER_PX)  # a power of two: exact
-        px_HW2 += np.float32(0)  # no -0, as there is none in int16
+        px_HW2 = self.px_HW2 + ROUNDS  # half to even
+        px_HW2 -= ROUNDS  # a zero is never -0, as there is none in int16
         return Flow(px_HW2)
 
 
