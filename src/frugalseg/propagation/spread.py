@@ -193,14 +193,16 @@ class Spreader:
 
     def _look_back(self, anchor: Anchor, waiting: Sequence[_Waiting]) -> list[Break]:
         """Bring the label of `anchor` to the frames that wait before it, up to a cut; return that cut."""
-        chain = self.walk(anchor)
+        chain, crossed = self.walk(anchor), False  # by the chain from before, which found no cut there
         for frame in reversed(waiting):
             if chain.here.steps == self._config.reach:
                 break
             key = chain.here.picture.key
-            if reason := self._advance(chain, frame.picture):
+            if crossed and frame.before is not None:
+                chain.advance(frame.picture)
+            elif reason := self._advance(chain, frame.picture):
                 return [Break(key, reason)]
-            frame.after = chain.here
+            crossed, frame.after = frame.before is not None, chain.here
         return []
 
     def _emit(self, waiting: deque[_Waiting], count: int | None = None) -> Iterator[Event]:

@@ -67,9 +67,11 @@ def photometric_error(
 
 def squared_distance(one_HWC: NDArray[np.uint8], other_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the squared Euclidean distance of two pictures' RGB values, H x W: whole numbers, exact."""
-    apart_HWC = cv2.absdiff(one_HWC, other_HWC)
-    squares_HWC = cv2.multiply(apart_HWC, apart_HWC, dtype=cv2.CV_32F)
-    return np.asarray(cv2.transform(squares_HWC, np.ones((1, 3), np.float32)), np.float32)
+    red_HW, *others = cv2.split(cv2.absdiff(one_HWC, other_HWC))
+    squares_HW = cv2.multiply(red_HW, red_HW, dtype=cv2.CV_32F)
+    for apart_HW in others:
+        cv2.accumulateSquare(apart_HW, squares_HW)
+    return np.asarray(squares_HW, np.float32)
 
 
 def edge_distance(label_HW: NDArray[np.uint8]) -> NDArray[np.float32]:

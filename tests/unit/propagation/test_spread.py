@@ -222,6 +222,17 @@ def test_a_cut_says_how_little_was_found_again() -> None:
     assert event == Break("f2", "a scene cut: only 0 % of the frame is found again in the one before")
 
 
+@pytest.mark.parametrize(("reach", "pairs"), [(10, "01 12 23 43 45 56 67"), (2, "01 12 43 32 45 56")])
+def test_whether_there_is_a_cut_is_looked_for_once_between_two_frames(monkeypatch, reach, pairs) -> None:
+    looked = []
+    monkeypatch.setattr(
+        "frugalseg.propagation.spread.scene_cut",
+        lambda before, now, step, share: looked.append(before.key[1:] + now.key[1:]) or "",
+    )
+    list(spreader(config=SpreadConfig(reach=reach)).run(stream("1...2...")))
+    assert " ".join(looked) == pairs
+
+
 def test_a_change_of_size_says_both_sizes() -> None:
     (event, *_) = (e for e in spreader().run(stream("1.s")) if isinstance(e, Break))
     assert event.reason == "frames were 48x64 and are 24x32 (height x width) from here on"
