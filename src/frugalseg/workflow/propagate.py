@@ -41,6 +41,9 @@ from frugalseg.workflow.propagate_unseen import caution, read_unseen, require_on
 from frugalseg.workflow.stage import Options, StageResult, run_stage
 
 FLOWS, LOCK = "flows", ".lock"
+_ALONE = """{name}: none of the {count} labelled frames has a neighbour in a video, so labels cannot spread.
+Expected frames named by drive and number, like drive_000012.png, without gaps; where a folder's numbered files are a
+video, write folder:PATH?sequence=folder, for video files and folders of such folders video:PATH (docs/readers.md)."""
 
 
 def propagate_project(
@@ -123,7 +126,7 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
     Raises:
         ConfigError: the folder holds results of another plan.
         StageOrderError: no frame is labelled.
-        DataError: a stretch failed; the others are done.
+        DataError: no labelled frame is one of a video, or a stretch failed; the others are done.
     """
     source, runs = LabelSource(manifest, plan), stretches(manifest)
     whole = {frame.key for frame in manifest if source.has(frame)}
@@ -133,6 +136,8 @@ def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, option
             f"{plan.labels or manifest.name}: none of {len(manifest)} frames has a label there. Label a frame first; "
             "label files are named like the frames' keys, KEY.png."
         )
+    if not any(len(run.frames) > 1 and any(frame.key in labelled for frame in run.frames) for run in runs):
+        raise DataError(_ALONE.format(name=manifest.name, count=len(labelled)))
     _begin(folder, manifest, plan)
     if plan.caution:
         options.say(plan.caution)

@@ -161,6 +161,20 @@ def test_a_missing_and_a_damaged_frame_end_the_track_and_are_named(video: Path, 
     assert row.startswith(f"{key(0, 1)},{key(0, 0)},1,,,"), "nothing from over the gap"
 
 
+def test_frames_of_no_video_are_refused_and_may_be_told_to_be_one(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "drive").mkdir()
+    shutil.copy(video / "classes.toml", tmp_path / "drive")
+    for kind in ("images", "labels"):
+        (tmp_path / "drive" / kind).mkdir()
+        for path in (video / kind).glob("*-000_*.png"):
+            shutil.copy(path, tmp_path / "drive" / kind / path.name.rpartition("_")[2])
+    with pytest.raises(DataError, match="none of the 2 labelled frames has a neighbour in a video"):
+        spread(tmp_path / "drive", tmp_path / "a")
+    options = Options(overrides=("calibration_frames=0",), quiet=True)
+    spec = f"folder:{tmp_path / 'drive'}?sequence=folder"
+    assert propagate_video(spec, None, None, None, tmp_path / "b", 1, options)["spread"] == 6
+
+
 def test_nothing_labelled_strange_ids_and_no_class_list_are_refused_by_name(video: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -476,13 +490,9 @@ def test_motion_is_learned_on_the_video_once_and_can_be_used_again(video: Path, 
     assert contents(tmp_path / "again") == before[2] and not list((tmp_path / "again" / "flows").glob("sdc-*"))
 
 
-def test_a_video_of_one_frame_has_no_motion_to_learn(city: Path, tmp_path: Path) -> None:
-    for kind in ("images", "labels"):
-        (tmp_path / "one" / kind).mkdir(parents=True)
-        shutil.copy(city / kind / f"{key(0, 0)}.png", tmp_path / "one" / kind)
-    shutil.copy(city / "classes.toml", tmp_path / "one")
+def test_a_video_of_scene_cuts_alone_has_no_motion_to_learn(video: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no two neighbouring frames"):
-        spread(tmp_path / "one", tmp_path / "out", "calibration_frames=0", *SMALL_SDC)
+        spread(video, tmp_path / "out", "calibration_frames=0", "cut_share=1.0", *SMALL_SDC)
 
 
 def test_a_video_file_and_labels_beside_it(videos, tmp_path: Path) -> None:

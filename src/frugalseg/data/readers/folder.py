@@ -1,6 +1,6 @@
 """folder: `images/` and, where there are labels, `labels/` with files of the same name.
 
-    folder:PATH?images=images&labels=labels|none&classes=FILE|NAME&label_kind=ids|red|colors&split=NAME&sequence=prefix|none
+    folder:PATH?images=images&labels=labels|none&classes=FILE|NAME&label_kind=ids|red|colors&split=NAME&sequence=HOW
 
 * images: PNG, JPEG, TIFF, WebP, BMP, 8 or 16 bits, in any depth of sub-folders; without an `images/` the folder itself.
 * labels: `.png` or `.tif`; a set without labels has none, and needs none.
@@ -9,13 +9,14 @@
 * classes: `classes.toml` in the folder, the file given (relative to the working directory, or else to the folder), or
   the name of a class set that comes with the product.
 * split: what to call it.
-* sequence: `none` if names are no drives.
+* sequence: `prefix`, the default; `folder` if the frames of a folder are one drive; `none` if there are no drives.
 * mask: without `mask=FILE`, `mask.png` in the folder; its zero pixels are the camera's own car.
 
 A frame's key is its path below the images without suffix; its sequence is the key up to the last `_`, its index the
-number behind that.
+number behind that. Keys that are numbers alone have no sequence; with `folder` it is the images' folder.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from frugalseg.core.errors import ReaderError
@@ -38,15 +39,27 @@ def read(spec: Spec) -> Manifest:
     """
     spec.only(OPTIONS)
     root = Path(spec.path)
-    by_prefix = choice(spec, "sequence", ("prefix", "none"), "prefix") == "prefix"
+    placed = _PLACED[choice(spec, "sequence", _PLACED, "prefix")](root)
     kind = choice(spec, "label_kind", LABEL_KINDS, "ids")
     at_images, at_labels = _folders(spec, root)
     mask = option_file(spec, "mask", root) or _if_there(root / "mask.png")
     found = Found(TREE)
     images = list_files(at_images, IMAGE_SUFFIXES, without=(at_labels or root / "labels", mask))
     labels = list_labels(spec, at_labels) if at_labels else Listing(root)
-    found.add(images, labels, spec.options.get("split", ""), placed=numbered if by_prefix else index_only)
+    found.add(images, labels, spec.options.get("split", ""), placed=placed)
     return build(spec, found, own_classes(spec, root), kind, mask)
+
+
+def _by_folder(root: Path) -> Callable[[str], tuple[str, int]]:
+    return lambda key: (key.rpartition("/")[0] or root.absolute().name, numbered(key)[1])
+
+
+# How a key tells sequence and index, for a set's folder.
+_PLACED: dict[str, Callable[[Path], Callable[[str], tuple[str, int]]]] = {
+    "prefix": lambda root: numbered,
+    "folder": _by_folder,
+    "none": lambda root: index_only,
+}
 
 
 def _folders(spec: Spec, root: Path) -> tuple[Path, Path | None]:

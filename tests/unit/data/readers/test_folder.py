@@ -98,6 +98,13 @@ def test_sequence_and_index_come_from_the_key(tmp_path, name, sequence, index):
     assert alone.sequence == ""
 
 
+def test_frames_of_a_folder_are_one_sequence_if_so_told(tmp_path):
+    for name in ("0004", "0005", "a/001", "a/x_002"):
+        picture(tmp_path / "drive" / "images" / f"{name}.png")
+    found = [(f.key, f.sequence, f.index) for f in frames(tmp_path / "drive", sequence="folder")]
+    assert found == [("0004", "drive", 4), ("0005", "drive", 5), ("a/001", "a", 1), ("a/x_002", "a", 2)]
+
+
 def test_options(root):
     assert keys(root, limit="2") == ["b_000010", "town/a_0001"]
     assert keys(root, include="town/*2") == ["town/a_0002"]
@@ -130,7 +137,7 @@ def test_labels_may_be_tif_and_partly_missing(root):
         ({"list": "no.txt"}, "list=no.txt is no file"),
         ({"label_kind": "colours"}, "label_kind must be ids or red or colors, got 'colours'. Did you mean 'colors'"),
         ({"include": "z*"}, r"include=z\* fits none of the 3 images \(first: b_000010\)"),
-        ({"sequence": "prefx"}, "sequence must be prefix or none, got 'prefx'"),
+        ({"sequence": "prefx"}, "sequence must be prefix or folder or none, got 'prefx'"),
     ],
 )
 def test_options_that_do_not_fit_are_one_error(root, options, message):
