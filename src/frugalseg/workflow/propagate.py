@@ -117,7 +117,7 @@ def propagate_video(
         labelled = sum(source.has(frame) or source.has_points(frame) for frame in manifest)
         return {"frames": len(manifest), "labelled": labelled, "stretches": len(stretches(manifest)), "out": str(out)}
     with _alone(out):
-        return spread_video(manifest, plan, out, jobs, options)
+        return {**spread_video(manifest, plan, out, jobs, options), "out": str(out)}
 
 
 def spread_video(manifest: Manifest, plan: Plan, folder: Path, jobs: int, options: Options) -> dict[str, Any]:

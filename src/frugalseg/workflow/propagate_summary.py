@@ -70,7 +70,6 @@ def summary(
         "caution": Confidence.load(path).caution if (path := folder / CONFIDENCE).is_file() else "",
         "accepted": _mean(made, "accepted"),
         "label_next": label_next(tracks, known, labelled, reach, NEXT),
-        "out": str(folder),
     }
 
 

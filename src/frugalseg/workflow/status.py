@@ -45,7 +45,8 @@ def next_command(project: Project, budget: str | None = None) -> str:
     whole = bool(asked) and asked[-1] in IMAGE_SELECTORS
     if stages[-1].startswith("select"):
         return f"frugalseg tasks export {folder} FOLDER" if whole else f"frugalseg label {folder}"
-    if stages[-1].startswith("label"):
+    answered = any(name.startswith("label") for name in stages)  # `propagate` may have had labels from elsewhere
+    if stages[-1].startswith("label") or (stages[-1].startswith("propagate") and answered):
         return f"frugalseg retrain {folder} --method {'mada' if whole else project.settings.retrain_method}"
     if stages[-1] == "adapt-source_only" and project.settings.adapt_method != "source_only":
         return f"frugalseg adapt {folder} --method {project.settings.adapt_method}"

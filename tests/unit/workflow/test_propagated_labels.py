@@ -18,6 +18,7 @@ from frugalseg.workflow.project import MODEL, PARTIAL, QUESTIONS, Project, init_
 from frugalseg.workflow.propagate import propagate_project
 from frugalseg.workflow.propagated_labels import propagation_of, read_propagated
 from frugalseg.workflow.stage import Options, run_stage
+from frugalseg.workflow.status import next_command
 
 SIZE_HW, FRAMES = (48, 64), 5
 QUIET = Options(quiet=True)
@@ -52,6 +53,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def answers(project: Project) -> Path:
     return project.latest(("label",), "", "").folder
+
+
+def test_what_was_spread_is_learned_next(project: Project) -> None:
+    found = propagate_project(project, None, None, 0, Options(overrides=("calibration_frames=0",), quiet=True)).found
+    assert next_command(project) == f"frugalseg retrain {project.folder} --method point_da"
+    assert not [name for name, value in found.items() if ".part-" in str(value)], "the folder has its name at the end"
 
 
 def spread(project: Project, *settings: str) -> Path:
