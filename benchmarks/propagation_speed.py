@@ -2,7 +2,7 @@
 
     python benchmarks/propagation_speed.py --out benchmarks/results
     FRUGALSEG_DATA=DATA python benchmarks/propagation_speed.py --out benchmarks/results
-    python benchmarks/propagation_speed.py --only speed --rows "motion only" --frames 801     # what the claim is about
+    python benchmarks/propagation_speed.py --only speed --rows "motion only" --frames 1201 --repeats 4     # as recorded
 
 Speed: two videos of 480x360 (H.264, crf 23, x264's default) with a label on every tenth frame, each in a process of its
 own with one thread (and one that waits for the disk).

@@ -13,7 +13,7 @@
 * mask: without `mask=FILE`, `mask.png` in the folder; its zero pixels are the camera's own car.
 
 A frame's key is its path below the images without suffix; its sequence is the key up to the last `_`, its index the
-number behind that. Keys that are numbers alone have no sequence; with `folder` it is the images' folder.
+number behind that. Keys that are numbers alone have no sequence; with `folder` it is their sub-folder, else the set's.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,8 @@ def read(spec: Spec) -> Manifest:
     """
     spec.only(OPTIONS)
     root = Path(spec.path)
-    placed = _PLACED[choice(spec, "sequence", _PLACED, "prefix")](root)
+    ways = {"prefix": numbered, "folder": _by_folder(root.absolute().name), "none": index_only}
+    placed = ways[choice(spec, "sequence", ways, "prefix")]
     kind = choice(spec, "label_kind", LABEL_KINDS, "ids")
     at_images, at_labels = _folders(spec, root)
     mask = option_file(spec, "mask", root) or _if_there(root / "mask.png")
@@ -50,16 +51,9 @@ def read(spec: Spec) -> Manifest:
     return build(spec, found, own_classes(spec, root), kind, mask)
 
 
-def _by_folder(root: Path) -> Callable[[str], tuple[str, int]]:
-    return lambda key: (key.rpartition("/")[0] or root.absolute().name, numbered(key)[1])
-
-
-# How a key tells sequence and index, for a set's folder.
-_PLACED: dict[str, Callable[[Path], Callable[[str], tuple[str, int]]]] = {
-    "prefix": lambda root: numbered,
-    "folder": _by_folder,
-    "none": lambda root: index_only,
-}
+def _by_folder(name: str) -> Callable[[str], tuple[str, int]]:
+    """Return what tells sequence and index of a key; frames in no sub-folder are the sequence `name`."""
+    return lambda key: (key.rpartition("/")[0] or name, numbered(key)[1])
 
 
 def _folders(spec: Spec, root: Path) -> tuple[Path, Path | None]:
