@@ -36,11 +36,12 @@ from _seeds import how
 
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.codec import read_image, read_label_png
-from frugalseg.evaluation.by_distance import Curve, by_anchors, one_anchor, two_anchors
+from frugalseg.evaluation.by_distance import Case, Curve, by_anchors, one_anchor, two_anchors
 from frugalseg.propagation.chain import Anchor, Carried, Chain, Recursion
 from frugalseg.propagation.dis import Dis, DisConfig
 from frugalseg.propagation.flow import Flow
-from frugalseg.propagation.fuse import ERROR_SCALE, fuse
+from frugalseg.propagation.fuse import ERROR_SCALE, Warp, fuse
+from frugalseg.propagation.learned_fusion import choose
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
 
 SHOWN = (1, 3, 5, 10)
@@ -52,8 +53,9 @@ TOLERANCE = 0.5  # mIoU, of reference rows
 class Row:
     """One way to propagate: how motion is estimated, how a label is carried, and what is known of its scores.
 
-    `mended` as `Chain` with direct flow; `in_view` scores only pixels that the flow does not mark. `reference`:
-    mIoU at k = 1, 3, 5, 10 as published with the data; `floor`: what must be reached, by k.
+    `mended` as `Chain` with direct flow; `learned` as `learned_fusion` where two labelled frames differ; `in_view`
+    scores only pixels that the flow does not mark. `reference`: mIoU at k = 1, 3, 5, 10 as published with the data;
+    `floor`: what must be reached, by k.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Row:
     anchors: int = 1
     recursion: Recursion = Recursion.COMPOSED
     mended: bool = False
+    learned: bool = False
     in_view: bool = False
     reference: tuple[float, ...] = ()
     floor: tuple[tuple[int, float], ...] = ()
@@ -81,6 +84,8 @@ ROWS = (
         "two anchors, finest scale 0, mended, fused", FINEST, 2, mended=True,
         reference=(90.0, 89.0, 86.7, 82.3), floor=((5, 86.0), (10, 82.0)),
     ),
+    Row("two anchors, finest scale 0, fused by what was learned", FINEST, 2, learned=True),
+    Row("two anchors, finest scale 0, mended, fused by what was learned", FINEST, 2, mended=True, learned=True),
 )  # fmt: skip
 
 
@@ -116,11 +121,11 @@ def read_real(data: Path) -> Video:
     return Video(pictures, [read_label_png(folder / "labels" / path.name) for path in paths], 11)
 
 
-def make_toy(frames: int) -> Video:
-    """Return a clip of the toy city."""
+def make_toy(frames: int, world: int = 0, drive: int = 0) -> Video:
+    """Return a clip of the toy city, with its true flow."""
     from frugalseg.data.toycity import CLASSES, render
 
-    made = [render("street", 0, 0, index, (180, 240)) for index in range(1, frames + 1)]
+    made = [render("street", world, drive, index, (180, 240)) for index in range(1, frames + 1)]
     pictures = [Picture(frame.key, frame.image) for frame in made]
     return Video(pictures, [frame.label for frame in made], len(CLASSES), [frame.flow_px for frame in made])
 
@@ -178,16 +183,24 @@ def two_sided(
 ) -> Iterator[tuple]:
     """Yield each two-anchor case with its label, and that it is scored everywhere."""
     assert neighbours is not None
+    for case, warps in two_warps(video, neighbours, motion if row.mended else None):
+        fused = fuse(warps, video.classes, scale, extend=True)
+        if row.learned:
+            fused = choose(fused, video.pictures[case.target], warps, video.classes, scale, extend=True)
+        yield case, fused.label_HW, True
+
+
+def two_warps(video: Video, neighbours: Neighbours, direct: Motion | None) -> Iterator[tuple[Case, list[Warp]]]:
+    """Yield each two-anchor case with both labelled frames' labels as they come to the target."""
     for case in two_anchors(len(video.pictures)):
         warps = []
         for number in case.anchors:
-            anchor = Anchor(video.pictures[number], video.labels[number])
-            chain = Chain(anchor, neighbours, motion if row.mended else None)
+            chain = Chain(Anchor(video.pictures[number], video.labels[number]), neighbours, direct)
             side = 1 if case.target > number else -1
             for index in range(number + side, case.target + side, side):
                 chain.advance(video.pictures[index])
             warps.append(chain.here.warp())
-        yield case, fuse(warps, video.classes, scale, extend=True).label_HW, True
+        yield case, warps
 
 
 def check(row: Row, miou: dict[int, float]) -> list[str]:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frugalseg.core.chance import generator
-from frugalseg.propagation.chain import Reached
+from frugalseg.propagation.chain import Reached, nearest
 from frugalseg.propagation.confidence import Examples, pixel_features
 from frugalseg.propagation.fuse import fuse
 from frugalseg.propagation.motion import Picture
-from frugalseg.propagation.spread import SpreadConfig, Spreader, Tools, nearest
+from frugalseg.propagation.spread import SpreadConfig, Spreader, Tools
 
 Label = NDArray[np.uint8]
 PIXELS = 4000  # of a frame and way

@@ -5,6 +5,7 @@ class shares read between pixels, `composed` composes the flows and warps the or
 whole pixels happens once and not k times. A composed flow drifts a little at each step; asked for, it is mended there.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -16,7 +17,7 @@ from frugalseg.core.errors import LabelShapeError
 from frugalseg.propagation.flow import Flow, compose
 from frugalseg.propagation.fuse import Warp, corners_alike
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
-from frugalseg.propagation.warp import WINDOW_PX, harden, one_hot, photometric_error, warp_nearest, warp_soft
+from frugalseg.propagation.warp import WINDOW_PX, averaged, harden, one_hot, photometric_error, warp_nearest, warp_soft
 
 
 class Recursion(StrEnum):
@@ -68,11 +69,12 @@ class Reached:
 
     def warp(self) -> Warp:
         """Return the anchor's label with the composed flow, or what the paper's recursion has here."""
-        error_HW = _misfit(self.picture, self.anchor.picture, self.flow)
-        warp = Warp(self.anchor.label_HW, self.flow, error_HW, self.anchor.alike_HW)
+        distance_HW = photometric_error(self.picture.rgb_HWC, self.anchor.picture.rgb_HWC, self.flow, extend=True)
+        error_HW = averaged(distance_HW, WINDOW_PX)
         if self.label_HW is None:
-            return warp
-        return Warp(self.label_HW, Flow(np.zeros_like(self.flow.px_HW2), self.flow.valid_HW), warp.error_HW)
+            return Warp(self.anchor.label_HW, self.flow, error_HW, self.anchor.alike_HW, distance_HW)
+        still = Flow(np.zeros_like(self.flow.px_HW2), self.flow.valid_HW)
+        return Warp(self.label_HW, still, error_HW, distance_HW=distance_HW)
 
 
 def _misfit(target: Picture, source: Picture, flow: Flow) -> NDArray[np.float32]:
@@ -88,6 +90,11 @@ def mended(flow: Flow, target: Picture, source: Picture, direct: Motion) -> Flow
     better_HW = _misfit(target, source, straight) < _misfit(target, source, flow)
     known_HW = np.where(better_HW, straight.valid_HW, flow.valid_HW)
     return Flow(np.where(better_HW[..., None], straight.px_HW2, flow.px_HW2), known_HW)
+
+
+def nearest(reached: Sequence[Reached]) -> int:
+    """Return how many frames away the nearest labelled frame is."""
+    return min(there.steps for there in reached)
 
 
 class Chain:

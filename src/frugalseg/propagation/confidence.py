@@ -135,7 +135,7 @@ class Confidence:
         mean, scale = features_NF[fitted].mean(axis=0), features_NF[fitted].std(axis=0)
         scale[scale < CONSTANT] = np.inf  # tells nothing
         design = _design(features_NF, mean, 1 / scale)
-        weights = _logistic(design[fitted], examples.right_N[fitted])
+        weights = logistic(design[fitted], examples.right_N[fitted])
         knots, shares = _recalibrate(_sigmoid(design[held] @ weights), examples.right_N[held])
         numbers = [tuple(map(float, part)) for part in (mean, 1 / scale, weights, knots, shares)]
         return cls(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4])
@@ -210,7 +210,7 @@ def _sigmoid(score_N: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-np.clip(score_N, -40, 40))))
 
 
-def _logistic(design_NF: Floats, right_N: NDArray[np.bool_]) -> Floats:
+def logistic(design_NF: Floats, right_N: NDArray[np.bool_]) -> Floats:
     """Return ridge logistic regression's weights, by Newton's method; the constant is not shrunk."""
     count, size = design_NF.shape
     ridge = np.diag([RIDGE * count] * (size - 1) + [1e-9])

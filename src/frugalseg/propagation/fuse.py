@@ -34,13 +34,15 @@ class Warp:
     """A label, the flow that brings it to the target, and the picture's error there, finite everywhere.
 
     Where flow is marked label and error are those of the nearest pixel in view. `alike_HW` is the label's
-    `corners_alike`, where it is known: of the many warps of one label all have the same.
+    `corners_alike`, where it is known: of the many warps of one label all have the same. `distance_HW` is the error of
+    single pixels, where it is known.
     """
 
     label_HW: NDArray[np.uint8]
     flow: Flow
     error_HW: NDArray[np.float32]
     alike_HW: NDArray[np.uint8] | None = None
+    distance_HW: NDArray[np.float32] | None = None
 
     @cached_property
     def nearest_HW(self) -> NDArray[np.uint8]:
@@ -123,6 +125,19 @@ def fuse(warps: Sequence[Warp], classes: int, scale: float = ERROR_SCALE, extend
     for number, warp in enumerate(warps):
         np.copyto(winner_HW, np.uint8(IGNORE), where=(winner_HW == number) & ~warp.flow.valid_HW)
     return Fused(label_HW if extend else np.where(winner_HW == IGNORE, np.uint8(IGNORE), label_HW), winner_HW)
+
+
+def votes(
+    warps: Sequence[Warp], chosen_N: NDArray[np.intp], classes: int, scale: float = ERROR_SCALE
+) -> NDArray[np.float64]:
+    """Return all votes at flat pixel numbers, (C + 1) x N, IGNORE last; those of the best warp there add up to 1.
+
+    A warp whose flow is marked votes for the nearest pixels in view.
+    """
+    errors = [warp.error_HW for warp in warps]
+    weights_N = _weights(errors, np.minimum.reduce(errors), chosen_N, scale)
+    shares = [warp.shares(chosen_N, classes) * weight for warp, weight in zip(warps, weights_N, strict=True)]
+    return np.asarray(reduce(np.add, shares), np.float64)
 
 
 def agreed(warps: Sequence[Warp], label_HW: NDArray[np.uint8]) -> NDArray[np.bool_] | None:

@@ -17,11 +17,12 @@ from pydantic import Field
 
 from frugalseg.core.classes import IGNORE
 from frugalseg.core.config import Config
-from frugalseg.propagation.chain import Anchor, Chain, Reached
+from frugalseg.propagation.chain import Anchor, Chain, Reached, nearest
 from frugalseg.propagation.confidence import Confidence, pixel_features
 from frugalseg.propagation.cuts import scene_cut
 from frugalseg.propagation.fuse import ERROR_SCALE, Fused, Warp, agreed, fuse
 from frugalseg.propagation.inpaint import GUESSED, REFINED, Draft, inpaint
+from frugalseg.propagation.learned_fusion import choose
 from frugalseg.propagation.motion import Motion, Neighbours, Picture
 from frugalseg.propagation.recurrent import Recurrent, Refines, Walk, carried_source
 from frugalseg.propagation.semantic import Semantic
@@ -48,6 +49,11 @@ class SpreadConfig(Config):
     error_scale: float = Field(ERROR_SCALE, gt=0, description="RGB distance at which a warp's vote falls to 1/e")
     cut_share: float = Field(
         0.5, ge=0, le=1, description="a scene cut: less than this share of a frame is found again in the one before"
+    )
+    fusion: Literal["auto", "photometric", "learned"] = Field(
+        "auto",
+        description="where two labelled frames differ: votes by how the pictures fit, or a choice learned on generated "
+        "video, some 25 ms a VGA frame; auto: learned with quality or a network, which take longer anyway",
     )
     tau: float = Field(30.0, gt=0, description="warp_inpaint: RGB distance from which a warped label is not trusted")
     recursion: Literal["composed", "paper"] = Field(
@@ -231,7 +237,7 @@ class Spreader:
         tools, config = self._tools, self._config
         warps = [there.warp() for there in reached]
         guessed = config.recursion == "paper" and tools.semantic is not None  # out of view too there is a label
-        fused = self._fused(warps, guessed)
+        fused = self._fused(picture, warps, guessed)
         origins = [BEFORE if there is before else AFTER for there in reached]
         by_warp = np.array([*origins, *[EXTENDED] * (256 - len(origins))], np.uint8)
         origin_HW = np.asarray(cv2.LUT(fused.warp_HW, by_warp), np.uint8)
@@ -259,10 +265,15 @@ class Spreader:
     def draft(self, picture: Picture, reached: Sequence[Reached]) -> Draft:
         """Return a frame's label as a refinement network gets it; not with the paper's recursion, which has others."""
         warps = [there.warp() for there in reached]
-        return self._inpainted(picture, self._fused(warps, False).label_HW, warps, nearest(reached))
+        return self._inpainted(picture, self._fused(picture, warps, False).label_HW, warps, nearest(reached))
 
-    def _fused(self, warps: Sequence[Warp], everywhere: bool) -> Fused:
-        return fuse(warps, self._tools.classes, self._config.error_scale, self._config.extend or everywhere)
+    def _fused(self, picture: Picture, warps: Sequence[Warp], everywhere: bool) -> Fused:
+        classes, config, extend = self._tools.classes, self._config, self._config.extend or everywhere
+        fused = fuse(warps, classes, config.error_scale, extend)
+        slow = config.quality or self._tools.semantic is not None
+        if config.fusion == "learned" or (config.fusion == "auto" and slow):
+            return choose(fused, picture, warps, classes, config.error_scale, extend)
+        return fused
 
     def _inpainted(self, picture: Picture, label_HW: NDArray[np.uint8], warps: Sequence[Warp], k: int) -> Draft:
         assert self._tools.semantic is not None
@@ -275,11 +286,6 @@ def _with_sources(origin_HW: NDArray[np.uint8], source_HW: NDArray[np.uint8]) ->
     """Return origins with what a network gave in place of the labelled frame."""
     origin_HW = np.where(source_HW == GUESSED, SEMANTIC, origin_HW)
     return np.where(source_HW == REFINED, REFINEMENT, origin_HW)
-
-
-def nearest(reached: Sequence[Reached]) -> int:
-    """Return how many frames away the nearest labelled frame is."""
-    return min(there.steps for there in reached)
 
 
 def broken(last: Shot | None, shot: Shot) -> str:

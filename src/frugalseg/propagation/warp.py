@@ -60,9 +60,15 @@ def photometric_error(
     """
     error_HW = squared_distance(target_HWC, warp_picture(source_HWC, flow))
     np.sqrt(error_HW, out=error_HW)
-    if window_px > 1:
-        error_HW = np.asarray(cv2.blur(error_HW, (window_px, window_px), borderType=cv2.BORDER_REFLECT_101))
+    error_HW = averaged(error_HW, window_px)
     return error_HW if extend else np.where(flow.valid_HW, error_HW, np.float32(np.inf))
+
+
+def averaged(error_HW: NDArray[np.float32], window_px: int) -> NDArray[np.float32]:
+    """Return each pixel's mean over a square of that side; beyond the border the picture is mirrored."""
+    if window_px == 1:
+        return error_HW
+    return np.asarray(cv2.blur(error_HW, (window_px, window_px), borderType=cv2.BORDER_REFLECT_101))
 
 
 def squared_distance(one_HWC: NDArray[np.uint8], other_HWC: NDArray[np.uint8]) -> NDArray[np.float32]:

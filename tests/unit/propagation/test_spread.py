@@ -161,7 +161,8 @@ def test_the_stream_gives_what_chains_and_fusing_give(clip, pictures) -> None:
     for number in (0, 5):
         shots[number] = replace(shots[number], label_HW=clip[number].label)
     for quality in (False, True):
-        found = {e.key: e for e in spreader(dis, SpreadConfig(quality=quality), direct=dis).run(shots)}
+        config = SpreadConfig(quality=quality, fusion="photometric")
+        found = {e.key: e for e in spreader(dis, config, direct=dis).run(shots)}
         chains = []
         for number, side in ((0, 1), (5, -1)):
             chain = Chain(Anchor(pictures[number], clip[number].label), Neighbours(dis), dis if quality else None)
