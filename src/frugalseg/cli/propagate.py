@@ -62,7 +62,7 @@ def command(
     classes: Classes = None,
     method: Method = None,
     anchors: Anchors = None,
-    quality: Annotated[bool, typer.Option("--quality", help="less drift far from labels, and a learned choice between two, slower")] = False,
+    quality: Annotated[bool, typer.Option("--quality", help="less drift, learned choice between two; slower")] = False,
     checkpoint: Checkpoint = None,
     unseen: Unseen = None,
     jobs: Annotated[int, typer.Option("--jobs", min=0, help="processes, one stretch of video each")] = 2,
