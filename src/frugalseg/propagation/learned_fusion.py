@@ -1,7 +1,7 @@
 """Which of two labelled frames to believe where they say different things: a logistic choice with fixed weights.
 
 Ours. `fuse` lets each frame vote as its warped picture fits around the pixel. That leaves much to win: an oracle that
-picked the right frame of two would gain 5 to 8 mIoU. What else tells them apart: how the pictures fit over smaller and
+picked the right frame of two would gain 5 to 9 mIoU. What else tells them apart: how the pictures fit over smaller and
 larger squares, what the surroundings say, and to which class those pixels around belong that have this pixel's colour
 and that both frames agree on, which pulls a label to the edges of the picture. The weights are those of
 `benchmarks/propagation_fusion.py`, fitted on drives of the toy city, and no label of a user's is needed.

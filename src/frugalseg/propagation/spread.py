@@ -53,7 +53,7 @@ class SpreadConfig(Config):
     fusion: Literal["auto", "photometric", "learned"] = Field(
         "auto",
         description="where two labelled frames differ: votes by how the pictures fit, or a choice learned on generated "
-        "video, some 25 ms a VGA frame; auto: learned with quality or a network, which take longer anyway",
+        "video, some 25 ms a frame of 480x360; auto: learned with quality or a network, which take longer anyway",
     )
     tau: float = Field(30.0, gt=0, description="warp_inpaint: RGB distance from which a warped label is not trusted")
     recursion: Literal["composed", "paper"] = Field(

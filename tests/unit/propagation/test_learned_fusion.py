@@ -166,3 +166,8 @@ def test_it_is_used_where_the_settings_say_so(clip, pictures) -> None:
         tools = Tools(Neighbours(dis), CLASSES, dis)
         found = {e.key: e for e in Spreader(tools, SpreadConfig(fusion=fusion)).run(shots)}
         assert (found[pictures[2].key].label_HW == expected.label_HW).all()
+    slow = {
+        fusion: np.stack([e.label_HW for e in Spreader(tools, SpreadConfig(fusion=fusion, quality=True)).run(shots)])
+        for fusion in ("auto", "photometric", "learned")
+    }
+    assert (slow["auto"] == slow["learned"]).all() and (slow["auto"] != slow["photometric"]).any()
