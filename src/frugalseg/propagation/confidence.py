@@ -211,7 +211,7 @@ def _sigmoid(score_N: Floats) -> Floats:
 
 
 def logistic(design_NF: Floats, right_N: NDArray[np.bool_]) -> Floats:
-    """Return ridge logistic regression's weights, by Newton's method; the constant is not shrunk."""
+    """Return ridge logistic regression's F weights by Newton's method; the last column is the constant, not shrunk."""
     count, size = design_NF.shape
     ridge = np.diag([RIDGE * count] * (size - 1) + [1e-9])
     weights = np.zeros(size)
