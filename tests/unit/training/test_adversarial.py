@@ -83,6 +83,7 @@ def test_a_discriminator_is_its_papers(kind: str, side: int, between: list[type]
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_maps_of_any_size_can_be_judged(size: tuple[int, int], grid: tuple[int, int], kind: str) -> None:
+    torch.manual_seed(0)  # of 400 seeds one leaves so narrow a network no live unit on a single pixel
     maps = torch.rand(2, 3, *size, requires_grad=True)
     answer = Discriminator(3, 4, kind)(maps)
     answer.sum().backward()
